@@ -403,7 +403,8 @@ func (s Devices) Remove(d idlepush.Device, keep string) error {
 
 // limitToToken returns ErrTaken if the token is of device scope and has another device than d. It
 // lowers the level of d to that of the device which the token has, or had last, and to that of a
-// device of the user with this address: an app does not undo what the person has chosen on the page.
+// device of the user with this address: an app does not undo what the person has chosen on the
+// page.
 func limitToToken(tx *table.Tx, t tokenRow, d *idlepush.Device) error {
 	if t.Scope != idlepush.ScopeDevice {
 		return nil

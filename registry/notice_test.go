@@ -100,7 +100,7 @@ func TestNotices(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range append(c.want, notice{}) { // each is shown once the one before is dismissed
+			for _, want := range append(c.want, notice{}) {
 				if n, err := s.Users.Notice(ann.ID); err != nil || !n.Since.Equal(want.Since) || !n.Reason.Equal(want.Reason) {
 					t.Errorf("the notice is %+v, %v; want %+v", n, err, want)
 				}

@@ -125,8 +125,8 @@ type UserPatch struct {
 }
 
 // Update changes a user for an admin: the name, of which it tells the user, and the role. It never
-// changes the password. It returns ErrTaken or ErrLooksTaken as Add does, and ErrLast if nobody else
-// is an admin.
+// changes the password. It returns ErrTaken or ErrLooksTaken as Add does, and ErrLast if nobody
+// else is an admin.
 func (s Users) Update(user string, p UserPatch, now time.Time) (idlepush.User, error) {
 	var row userRow
 	err := s.updateQueues(now, func(set *queueSet) (err error) {
@@ -158,7 +158,8 @@ func (s Users) Update(user string, p UserPatch, now time.Time) (idlepush.User, e
 	return row.user(id(user)), nil
 }
 
-// update is UpdateOwn without the proof. If confirm is not nil, it may prevent that, and may change the row.
+// update is UpdateOwn without the proof. If confirm is not nil, it may prevent that, and may change
+// the row.
 func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (idlepush.User, error) {
 	var hashed password
 	if p.Password != "" {

@@ -250,7 +250,7 @@ func tokenReplaced(t *testing.T) {
 		p := newProvided(t, oauthtest.Strict, nil)
 		_, stop := p.start(t)
 		defer stop()
-		p.provider.EndAccess("anna") // the session is cut, and the token that is kept is worth nothing
+		p.provider.EndAccess("anna") // it cuts the session, too
 		p.pass(2 * time.Minute)
 		p.allWatching(t)
 		if got := p.provider.Counts(); got.Refreshes != 2 || p.logins() != 3 || len(p.attentions(t)) > 0 {

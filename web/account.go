@@ -307,8 +307,8 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 }
 
 // writeAccount applies the patch to the account as it is now. It returns a problem if its login is
-// no longer that of old, for which the password or consent was tried. loggedIn is when it was; zero: it was
-// not.
+// no longer that of old, for which the password or consent was tried. loggedIn is when it was;
+// zero: it was not.
 func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account, loggedIn time.Time) (*body[Account], error) {
 	if err := stillAdmitted(h.logins, c); err != nil {
 		return nil, err

@@ -84,8 +84,8 @@ type OAuthConfig struct {
 
 	// SignIn begins the sign-in of a person to a mailbox at its provider, for at most 40 s. The
 	// provider sends the person's browser to redirect afterwards, with the state; if redirect is
-	// empty, the person enters a code instead. It returns a *CheckError if the provider refuses that
-	// or cannot be reached.
+	// empty, the person enters a code instead. It returns a *CheckError if the provider refuses
+	// that or cannot be reached.
 	SignIn func(ctx context.Context, a idlepush.Account, redirect, state string) (SignIn, error)
 
 	// CheckToken is MailConfig.Check by an access token.
@@ -99,8 +99,9 @@ type SignIn struct {
 	Expires  time.Time // of UserCode
 
 	// Finish returns the tokens that the provider gives. answer is the query with which the browser
-	// has come back. With a UserCode it is nil, and Finish blocks until the person has entered that.
-	// It returns a *CheckError if the person declines, the provider refuses or the time is over.
+	// has come back. With a UserCode it is nil, and Finish blocks until the person has entered
+	// that. It returns a *CheckError if the person declines, the provider refuses or the time is
+	// over.
 	Finish func(ctx context.Context, answer url.Values) (Tokens, error)
 }
 

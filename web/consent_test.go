@@ -245,7 +245,7 @@ func consentToSharedMailbox(t *testing.T) {
 	h := newTestServer(t)
 	b := h.window(h.anna.id)
 	id, state := b.begin(asked().with("username", "office@example.net"))
-	b.comeBack(url.Values{"state": {state}, "code": {"office@example.net"}}) // which the token of anna opens
+	b.comeBack(url.Values{"state": {state}, "code": {"office@example.net"}}) // anna may open it
 	if got := b.outcome(id); got.body["state"] != "ready" {
 		t.Errorf("it is %s", got.raw)
 	}

@@ -7,7 +7,8 @@ import (
 	"idlepush/registry/testenv"
 )
 
-// A mailbox that takes nothing but OAuth has a note that asks for the admin until there is a client.
+// A mailbox that takes nothing but OAuth has a note that asks for the admin until there is a
+// client.
 func TestDiscoveryKnowsWhereOneCanSignIn(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)

@@ -10,8 +10,8 @@ import (
 // said are the words of README.md for the ways to log in.
 var said = map[string]string{Password: "its password", AppPassword: "an app password", Code: "an authorisation code", OAuth: "sign in"}
 
-// TestREADME fails if the table in README.md lacks a provider, or says something else of it than the
-// table of providers.
+// TestREADME fails if the table in README.md lacks a provider, or says something else of it than
+// the table of providers.
 func TestREADME(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../README.md")

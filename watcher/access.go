@@ -168,7 +168,8 @@ func noTokenFailure(err *oauth.Error) *Failure {
 	case oauth.Consent:
 		f.Field, f.final, f.personal, f.tellFrom = "consent", true, true, 2
 	case oauth.Admin:
-		f.final, f.personal, f.tellFrom = true, true, 1
+		// Nobody tells us when the admin has mended it.
+		f.final, f.personal, f.tellFrom, f.maxWait = true, true, 1, personWait
 	}
 	return f
 }

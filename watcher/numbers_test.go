@@ -10,6 +10,7 @@ import (
 
 	"idlepush"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/oauth"
 )
 
 func TestNumbers(t *testing.T) {
@@ -92,6 +93,7 @@ func docsNumbers(t *testing.T) {
 		{"and is tried again within a minute", clockWait, time.Minute},
 		{"if the server does not answer within 30 s", timeout, 30 * time.Second},
 		{"after four fifths of its life, and at the latest a minute before its end", tokenSkew, time.Minute},
+		{"asks again about every 15 minutes until the admin has mended it", noTokenFailure(&oauth.Error{Remedy: oauth.Admin}).maxWait, 15 * time.Minute},
 		{"A time that it names is honoured, up to an hour", maxTokenWait, time.Hour},
 		{"asked once more after about a minute", firstLoginWaits[0], time.Minute},
 	} {

@@ -239,6 +239,9 @@ func (s *supervisor) refuse(f *Failure) time.Duration {
 	now := s.wall()
 	s.attempt++
 	s.refusals.add(now)
+	if f.maxWait > 0 {
+		s.refusals.again = earlier(s.refusals.again, now.Round(0).Add(f.maxWait))
+	}
 	if f.final {
 		f.Reason = afterSuccess(f.Reason)
 		s.refusals.reason, s.refusals.soon = f.Told(), f.tellFrom > 0 && s.refusals.count >= f.tellFrom

@@ -248,7 +248,7 @@ func tokenReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newProvided(t, oauthtest.Strict, nil)
-		_, stop := p.start(t)
+		pool, stop := p.start(t)
 		defer stop()
 		p.provider.EndAccess("anna") // it cuts the session, too
 		p.pass(2 * time.Minute)
@@ -266,8 +266,12 @@ func tokenReplaced(t *testing.T) {
 		if list := p.attentions(t); len(list) != 1 || got.Refreshes > 5 {
 			t.Errorf("%d are told, and the provider counts %+v", len(list), got)
 		}
+		for time.Until(p.status(t).Retry) < time.Hour {
+			p.pass(time.Minute)
+		}
 		p.denies.Store(false)
-		p.pass(15 * time.Minute)
+		pool.AskNow()
+		p.pass(time.Minute)
 		p.allWatching(t)
 	})
 }
@@ -276,16 +280,15 @@ func clientUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newProvided(t, oauthtest.Strict, nil)
-		pool, stop := p.start(t)
+		_, stop := p.start(t)
 		defer stop()
 		p.provider.Forget("idlepush")
-		p.pass(2 * time.Hour)
+		p.pass(2 * 24 * time.Hour)
 		if st := p.status(t); st.State != idlepush.StateAttention || st.Code != "client_refused" || len(p.attentions(t)) != 1 {
 			t.Errorf("it is %+v", st)
 		}
 		p.provider.Register("idlepush", "")
-		pool.AskNow()
-		p.pass(time.Minute)
+		p.pass(personWait + time.Minute)
 		p.allWatching(t)
 	})
 }
@@ -295,13 +298,12 @@ func attentionRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProvided(t, oauthtest.Strict, nil)
 		_, stop := p.start(t)
-		p.provider.Forget("idlepush")
-		p.pass(3 * 24 * time.Hour)
-		stop()
-		if st := p.status(t); st.State != idlepush.StateAttention || time.Until(st.Retry) < 10*time.Minute {
-			t.Fatalf("it is %+v", st)
+		p.provider.Fail(oauthtest.TokenPath, oauthtest.Fault{Status: 400, Body: `{"error":"invalid_grant"}`})
+		for p.status(t).State != idlepush.StateAttention || time.Until(p.status(t).Retry) < time.Hour {
+			p.pass(time.Minute)
 		}
-		p.provider.Register("idlepush", "")
+		stop()
+		p.provider.ClearFaults()
 		_, stop = p.start(t)
 		defer stop()
 		p.allWatching(t)

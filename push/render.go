@@ -76,6 +76,8 @@ func clickURL(w registry.Work, page string) string {
 		return link
 	case n.Kind == idlepush.KindMail:
 		return page + "#/mail/" + n.ID
+	case n.Kind == idlepush.KindAttention && w.Account.OAuth != "" && w.Account.Owner == w.Device.User:
+		return page + "#/mailbox/" + n.Account // where the person signs in again
 	case n.Code == registry.CodeShareEnded && w.Device.Content.Allows(idlepush.LevelSender):
 		return page + "#/add/" + n.ID // which adds the mailbox again
 	}

@@ -52,6 +52,7 @@ type System struct {
 	Push   []string // host:port of more push services that the daemon may push to
 	Data   string   // the data folder of the daemon
 	Client *api.Client
+	More   []string         // more settings of the daemon, as NAME=value
 	Log    registrytest.Log // of all runs of the daemon
 
 	program  Program
@@ -69,11 +70,12 @@ type process struct {
 	err     error          // of Wait, once ended is closed
 }
 
-// New starts the mail server and the push services, but not yet the daemon. At the end of the test
+// New starts the mail server, with these settings of Dovecot beside its own, and the push services,
+// but not yet the daemon. At the end of the test
 // it kills the daemon, and checks its log and the requests to the push services.
-func New(t *testing.T, program Program) *System {
+func New(t *testing.T, program Program, mail ...string) *System {
 	t.Helper()
-	s := &System{Mail: imaptest.Dovecot(t, sentFolder), Services: startServices(t), program: program, dir: t.TempDir()}
+	s := &System{Mail: imaptest.Dovecot(t, append([]string{sentFolder}, mail...)...), Services: startServices(t), program: program, dir: t.TempDir()}
 	s.Data = filepath.Join(s.dir, "data")
 	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.Port(t)))
 	s.Origin = "http://" + s.address
@@ -118,7 +120,7 @@ func (s *System) Command(t *testing.T, settings ...string) *exec.Cmd {
 		"IDLEPUSH_FCM_CREDENTIALS_FILE="+credentials, "IDLEPUSH_FCM_ENDPOINT="+s.fcmOrigin+"/v1",
 		"IDLEPUSH_APNS_KEY_FILE="+key, "IDLEPUSH_APNS_KEY_ID="+s.APNs.KeyID, "IDLEPUSH_APNS_TEAM_ID="+s.APNs.TeamID,
 		"IDLEPUSH_APNS_TOPIC="+s.APNs.Topic, "IDLEPUSH_APNS_ENDPOINT="+s.apnsOrigin)
-	c.Env = append(c.Env, settings...)
+	c.Env = append(append(c.Env, s.More...), settings...)
 	return c
 }
 

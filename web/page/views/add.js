@@ -2,6 +2,7 @@ import { call } from "../api.js";
 import { el, field, form, tell, tick } from "../dom.js";
 import { reason } from "../reason.js";
 import { go } from "../session.js";
+import { beginSignIn, providerName, signInButton } from "../signin.js";
 import { certificates } from "./certificate.js";
 
 const { texts } = self;
@@ -45,36 +46,59 @@ export function folderTicks({ folders, unreadable_folders: unreadable }, chosen)
 
 // addMailbox asks for address and password, finds the settings, tries the login, asks for the
 // folders, and calls added. known has the address and the settings; undefined: they are not known.
-export function addMailbox(added, known) {
+// If the person signs in at the provider instead, the view then comes afterwards.
+export function addMailbox(added, known, then) {
 	const place = el("div");
-	place.append(loginForm((login, there, link) => place.replaceChildren(foldersForm(login, there, link, added)), known));
+	place.append(loginForm((login, there, link) => place.replaceChildren(foldersForm(login, there, link, added)), known, then));
 	return place;
 }
 
-function loginForm(worked, known) {
+function loginForm(worked, known, then) {
 	const found = el("div", { "aria-live": "polite" });
 	const server = el("details", { "data-typed": known && "yes" }, el("summary", {}, texts.settings), el("p", { class: "hint" }, texts.settingsHint), serverFields(known));
 	const email = field("email", texts.email, { type: "email", autocomplete: "email", required: true, value: known?.account });
 	const input = email.querySelector("input");
 	const certificate = certificates();
+	const password = field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint);
+	const signIn = el("div");
 	let discovery = { for: known?.account ?? "", result: Promise.resolve(undefined) };
 	const discover = () => {
 		const address = input.value.trim();
 		if (discovery.for !== address && /^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(address)) {
-			discovery = { for: address, result: search(address, found, server, () => discovery.for === address) };
+			const current = () => discovery.for === address;
+			discovery = { for: address, result: search(address, found, server, current).then((result) => {
+				if (current()) {
+					offerSignIn(address, result, signIn, password, then);
+				}
+				return result;
+			}) };
 		}
 		return discovery.result;
 	};
 	input.addEventListener("change", discover);
 	return form(texts.tryLogin, certificate.asking(async (values) => {
 		const result = await discover();
+		if (password.hidden) {
+			signIn.querySelector("button").click();
+			return;
+		}
 		const typed = server.dataset.typed === "yes";
 		const login = loginOf(values);
 		const candidates = typed || !result?.settings.length ? [login] :
 			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
 		const { login: right, there } = await tryLogins(candidates, server, certificate);
 		worked(right, there, result?.provider?.link);
-	}), email, field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), found, watchTyping(server), certificate.place);
+	}), email, signIn, password, found, watchTyping(server), certificate.place);
+}
+
+// offerSignIn shows a button to sign in at the provider of an address, if it has that. Without
+// another way in, it hides the field for the password.
+function offerSignIn(email, { settings, provider }, place, password, then) {
+	const { auth = [], oauth, host, port, security, username } = settings[0] ?? {};
+	password.hidden = Boolean(oauth) && auth.every((way) => way === "oauth");
+	place.replaceChildren(...oauth ? signInButton(texts.signInAt(providerName(oauth)), () =>
+		beginSignIn({ email, host, port, security, username, oauth }, { link: provider?.link, then })) : [],
+	...oauth && !password.hidden ? [el("p", { class: "hint" }, texts.orPassword)] : []);
 }
 
 function watchTyping(server) {

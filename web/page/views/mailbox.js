@@ -3,6 +3,7 @@ import { all, call, Problem } from "../api.js";
 import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
 import { reason } from "../reason.js";
 import { go, session } from "../session.js";
+import { beginSignIn, providerName, signInButton } from "../signin.js";
 import { folderTicks } from "./add.js";
 import { certificates, fingerprintText } from "./certificate.js";
 import { mailboxState } from "./state.js";
@@ -31,7 +32,7 @@ export async function mailbox(id) {
 	const names = await all("/users/names");
 	const sharedWith = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
 	node.push(
-		passwordPart(path, account.status),
+		opener(path, account),
 		examination(path, isBroken(account.status)),
 		folders(path, account, change),
 		linkPart(account, change),
@@ -61,6 +62,29 @@ function passwordPart(path, status) {
 		tell(texts.saved);
 		go("mailboxes");
 	}), field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), certificate.place));
+}
+
+// opener returns what opens the mailbox: a button to sign in at its provider, or a form for its
+// password.
+function opener(path, account) {
+	const { id, oauth, status } = account;
+	if (!oauth) {
+		const password = passwordPart(path, status);
+		return status.code === "oauth_required" ? [signInButton(texts.signInInstead, () => moveToProvider(account)), password] : password;
+	}
+	const name = providerName(oauth);
+	const again = signInButton(texts.signInAgain(name), () => beginSignIn({ account: id }));
+	return isBroken(status) ? again : part(texts.signInPart(name), false, again);
+}
+
+// moveToProvider begins to sign in to a mailbox whose provider takes its password no more.
+async function moveToProvider({ id, email, host, port, security, username }) {
+	const { settings } = await call("POST", "/accounts/discover", { email });
+	const oauth = settings.find((found) => found.oauth && found.host === host)?.oauth;
+	if (!oauth) {
+		throw new Error(texts.noProvider);
+	}
+	await beginSignIn({ email, host, port, security, username, oauth }, { account: id });
 }
 
 function part(title, open, ...node) {

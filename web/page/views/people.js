@@ -4,12 +4,13 @@ import { button, confirmed, el, form, tick } from "../dom.js";
 import { proved } from "../proof.js";
 import { reason } from "../reason.js";
 import { session } from "../session.js";
+import { clients } from "./clients.js";
 import { invitation } from "./invitation.js";
 
 const { texts } = self;
 
 export async function people() {
-	const [users, invites, advice] = await Promise.all([all("/users"), all("/invites"), call("GET", "/advice")]);
+	const [users, invites, advice, providers] = await Promise.all([all("/users"), all("/invites"), call("GET", "/advice"), clients()]);
 	const open = invites.filter((invite) => invite.for !== "device");
 	const made = el("div", { "aria-live": "polite" });
 	return { title: texts.peopleTitle, node: [
@@ -23,6 +24,7 @@ export async function people() {
 		}, tick("checkbox", "admin", "yes", texts.inviteAdmin, false))),
 		open.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.openInvites), el("ul", { class: "plain" }, open.map((invite) =>
 			openInvite(invite, users)))),
+		providers,
 	].flat().filter(Boolean), on: ["user"] };
 }
 

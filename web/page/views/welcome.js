@@ -13,7 +13,7 @@ export async function welcome(...later) {
 	const mailboxes = await all("/accounts");
 	const at = (step, title, ...node) => ({ title, node: [el("p", {}, texts.step(step, 3)), el("progress", { value: step, max: 3, "aria-label": texts.step(step, 3) }), ...node] });
 	if (mailboxes.length === 0 && !later.includes("mailbox")) {
-		return at(2, texts.firstMailboxTitle, el("p", {}, texts.firstMailboxText), addMailbox(() => go("welcome/mailbox")), skip(() => go(["welcome", "mailbox", ...later].join("/"))));
+		return at(2, texts.firstMailboxTitle, el("p", {}, texts.firstMailboxText), addMailbox(() => go("welcome/mailbox"), undefined, "welcome/mailbox"), skip(() => go(["welcome", "mailbox", ...later].join("/"))));
 	}
 	if (!await thisDevice() && !later.includes("ring")) {
 		const done = () => go(["welcome", "rang", "ring", "mailbox"].join("/"));

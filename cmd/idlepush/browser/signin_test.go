@@ -1,0 +1,190 @@
+package browser
+
+import (
+	"fmt"
+
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"idlepush/cmd/idlepush/systemtest"
+	"idlepush/registry/registrytest"
+	"idlepush/registry/testenv"
+	"idlepush/watcher/oauth/oauthtest"
+	"idlepush/web/browsertest"
+)
+
+const providerPassword = registrytest.SecretMarker + " of the provider"
+
+// signInSystem is a daemon at an https address, with an OAuth provider whose tokens its mail server
+// accepts.
+type signInSystem struct {
+	*system
+	provider *oauthtest.Server
+	public   string
+}
+
+func startSignIn(t *testing.T) signInSystem {
+	t.Helper()
+	p, err := program()
+	systemtest.Must(t, err)
+	provider := oauthtest.New(t)
+	s := signInSystem{&system{systemtest.New(t, p, provider.DovecotSettings(t))}, provider, ""}
+	origin, err := url.Parse(s.Origin)
+	systemtest.Must(t, err)
+	proxy := httptest.NewTLSServer(&httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(origin)
+		r.SetXForwarded()
+		r.Out.Host = r.In.Host
+	}})
+	t.Cleanup(func() {
+		proxy.CloseClientConnections() // event streams have no end
+		proxy.Close()
+	})
+	s.public = proxy.URL
+	var trusted strings.Builder
+	for _, file := range []string{s.Mail.CAFile, provider.CAFile} {
+		text, err := os.ReadFile(file)
+		systemtest.Must(t, err)
+		trusted.Write(text)
+	}
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	systemtest.Must(t, os.WriteFile(roots, []byte(trusted.String()), 0o600))
+	s.More = []string{"SSL_CERT_FILE=" + roots, "IDLEPUSH_PUBLIC_URL=" + s.public, "IDLEPUSH_TRUSTED_PROXIES=127.0.0.1/32",
+		"IDLEPUSH_OAUTH_ISSUER=" + provider.Issuer, "IDLEPUSH_OAUTH_CLIENT_ID=idlepush"}
+	provider.Register("idlepush", "", s.public+"/oauth")
+	provider.AddPerson(oauthtest.Person{Name: "Ann", Password: providerPassword, Mailboxes: []string{s.Mail.User, "other@example.org"}})
+	s.Start(t)
+	s.SetUp(t)
+	systemtest.Must(t, s.Client.Post(testenv.Context(t), "/devices", object{"name": "iphone", "transport": "apns", "token": s.APNs.Register(nil)}, nil))
+	return s
+}
+
+// find lets the page find the settings of addresses, of which those of the tests have none.
+func (s signInSystem) find(t *testing.T, p *browsertest.Page) {
+	t.Helper()
+	p.Eval(t, nil, `(port, user, oauth) => {
+		const real = window.fetch;
+		window.fetch = (path, ...rest) => path === "/api/v1/accounts/discover" ? Promise.resolve(Response.json({ settings: [{ host: "127.0.0.1", port, security: "tls",
+			username: user, source: "autoconfig", auth: ["oauth"], oauth }], notes: [] })) : real(path, ...rest);
+	}`, s.Mail.TLSPort, s.Mail.User, s.provider.Issuer)
+}
+
+// consent lets Ann sign in at the provider, and allow one of her mailboxes.
+func (s signInSystem) consent(t *testing.T, p *browsertest.Page, mailbox string) {
+	t.Helper()
+	p.WaitText(t, "Name")
+	p.Type(t, "Name", "Ann")
+	p.Type(t, "Password", providerPassword)
+	p.Click(t, "Next")
+	p.Click(t, mailbox)
+	p.Click(t, "Allow")
+}
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	chromium := browsertest.Chromium(t)
+	s := startSignIn(t)
+	host := "127.0.0.1" // as people call the provider
+	p := chromium.Open(t, s.public+"/#/login")
+	p.SetViewport(t, 320, 640)
+	enterLogin(t, p, "Log in", "anna", systemtest.Password)
+	p.WaitText(t, "No mailbox is watched yet.")
+	add := func(t *testing.T) {
+		t.Helper()
+		p.Navigate(t, s.public+"/#/add")
+		p.WaitText(t, "Add a mailbox")
+		s.find(t, p)
+		p.Type(t, "Email address", "anna@example.org")
+		p.Press(t, browsertest.Tab)
+		p.WaitText(t, "Sign in with "+host)
+		p.Wait(t, "it asks for no password", `() => !document.querySelector("[name=password]").checkVisibility()`)
+		p.CheckOverflow(t)
+		p.CheckAccessible(t)
+		p.Click(t, "Sign in with "+host)
+	}
+	t.Run("another mailbox than the one that was asked for is refused", func(t *testing.T) {
+		add(t)
+		s.consent(t, p, "other@example.org")
+		p.WaitText(t, "Sign in again with")
+		p.WaitText(t, "the mail server does not accept the sign-in")
+		p.CheckOverflow(t)
+		p.CheckAccessible(t)
+	})
+	t.Run("a mailbox is found, signed in to, watched, and rings", func(t *testing.T) {
+		p.Click(t, "Sign in again with "+host)
+		s.consent(t, p, s.Mail.User)
+		p.WaitText(t, "Which folders ring?")
+		p.CheckOverflow(t)
+		p.CheckAccessible(t)
+		p.Click(t, "Watch this mailbox")
+		p.WaitText(t, "anna@example.org")
+		s.WaitWatched(t, 1)
+		before := len(s.APNs.Messages())
+		s.Deliver(t, "after the sign-in")
+		testenv.Await(t, "the phone rings", func() error {
+			if got := len(s.APNs.Messages()); got == before {
+				return fmt.Errorf("%d messages", got)
+			}
+			return nil
+		})
+	})
+	t.Run("the way back works once", func(t *testing.T) {
+		p.Navigate(t, s.public+"/oauth?state=forged&code=forged")
+		p.WaitText(t, "Nothing was stored.")
+		p.CheckOverflow(t)
+		p.CheckAccessible(t)
+	})
+	t.Run("it is renewed on the page of the mailbox", func(t *testing.T) {
+		p.Navigate(t, s.public+"/#/mailbox/"+s.ids(t, "/accounts")[0])
+		p.WaitText(t, "Opened by signing in with")
+		p.Click(t, "Opened by signing in with "+host)
+		p.Click(t, "Sign in again with "+host)
+		s.consent(t, p, s.Mail.User)
+		p.WaitText(t, "Signed in.")
+		s.WaitWatched(t, 1)
+	})
+	t.Run("elsewhere a code is entered", func(t *testing.T) {
+		home := chromium.OpenIsolated(t, s.Origin+"/#/login")
+		home.SetViewport(t, 320, 640)
+		enterLogin(t, home, "Log in", "anna", systemtest.Password)
+		home.WaitText(t, "anna@example.org")
+		home.Navigate(t, s.Origin+"/#/mailbox/"+s.ids(t, "/accounts")[0])
+		home.Click(t, "Opened by signing in with "+host)
+		home.Click(t, "Sign in again with "+host)
+		home.WaitText(t, "Waiting until the code is entered.")
+		home.CheckOverflow(t)
+		home.CheckAccessible(t)
+		var code, at string
+		home.Eval(t, &code, `() => document.querySelector("code.code").textContent`)
+		home.Eval(t, &at, `() => document.querySelector("main a[target=_blank]").href`)
+		phone := chromium.OpenIsolated(t, at)
+		phone.Type(t, "Code", code)
+		s.consent(t, phone, s.Mail.User)
+		phone.WaitText(t, "Done.")
+		home.WaitText(t, "Signed in.")
+	})
+	s.CheckNoSecrets(t)
+}
+
+// TestClients sets the client of a provider, with the page alone.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	chromium := browsertest.Chromium(t)
+	s, anna := openFurnished(t, chromium)
+	anna.SetViewport(t, 320, 640)
+	s.openView(t, anna, "people", "Sign-in with mail providers")
+	anna.CheckOverflow(t)
+	anna.Click(t, "Google")
+	anna.Type(t, "Client id", "17.apps.example.org")
+	anna.Type(t, "Client secret", registrytest.SecretMarker+" of the client")
+	anna.Click(t, "css:main details[open] button")
+	anna.WaitText(t, "Saved.")
+	anna.CheckAccessible(t)
+	anna.Wait(t, "it is set", `async () => (await (await fetch("/api/v1/clients")).json()).items.some(c => c.provider === "google" && c.client_id === "17.apps.example.org" && c.has_secret)`)
+	s.CheckNoSecrets(t)
+}

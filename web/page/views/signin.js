@@ -1,0 +1,101 @@
+import { call } from "../api.js";
+import { button, el, form, tell } from "../dom.js";
+import { reason } from "../reason.js";
+import { go } from "../session.js";
+import { beginSignIn, keptOf, signInButton } from "../signin.js";
+import { folderTicks } from "./add.js";
+
+const { texts } = self;
+
+// pollInterval is the time between two looks at a sign-in that waits, in milliseconds.
+const pollInterval = 1500;
+
+// signIn shows how far a sign-in to a mailbox has come, and uses it once it is ready.
+export async function signIn(id) {
+	const path = `/consents/${encodeURIComponent(id)}`;
+	const place = el("div");
+	let consent;
+	try {
+		consent = await call("GET", path);
+	} catch (problem) {
+		if (problem.status !== 404) {
+			throw problem;
+		}
+		return { title: texts.signInTitle, node: [el("p", {}, texts.signInGone), el("div", { class: "buttons" }, el("a", { class: "button", href: "#/mailboxes" }, texts.toMailboxes))], on: [] };
+	}
+	place.append(stage(consent));
+	if (consent.state === "waiting") {
+		follow(path, place, consent);
+	}
+	return { title: texts.signInAt(consent.provider), node: place, on: [] };
+}
+
+// follow looks at a sign-in until it waits no more, or another view is shown.
+async function follow(path, place, shown) {
+	for (;;) {
+		await new Promise((resolve) => setTimeout(resolve, pollInterval));
+		if (shown.drawn && !place.isConnected) {
+			return;
+		}
+		shown.drawn ||= place.isConnected;
+		try {
+			const consent = await call("GET", path);
+			if (consent.state !== "waiting") {
+				place.replaceChildren(stage(consent));
+				return;
+			}
+		} catch (problem) {
+			if (problem.status === 404) {
+				place.replaceChildren(el("p", { role: "alert" }, texts.signInGone));
+				return;
+			}
+		}
+	}
+}
+
+// stage returns what a sign-in is at.
+function stage(consent) {
+	const mailbox = el("p", { class: "soft" }, consent.email || consent.username);
+	if (consent.state === "failed") {
+		const { email, host, port, security, username, oauth, account } = consent;
+		return el("div", {}, mailbox, el("p", { class: "state bad", role: "alert" }, reason(consent, consent.reason)),
+			signInButton(texts.signInAgain(consent.provider), () => beginSignIn(account ? { account } : { email, host, port, security, username, oauth }, keptOf(consent.id))));
+	}
+	if (consent.state === "ready") {
+		return el("div", {}, mailbox, use(consent));
+	}
+	if (consent.user_code) {
+		return el("div", {}, mailbox, el("p", {}, texts.enterCode(consent.provider)),
+			el("p", { class: "copy" }, el("code", { class: "code" }, consent.user_code), button(texts.copy, async () => {
+				await navigator.clipboard.writeText(consent.user_code);
+				tell(texts.copied);
+			})),
+			el("p", {}, el("a", { href: consent.verification_url, target: "_blank", rel: "noreferrer" }, consent.verification_url)),
+			el("p", { role: "status" }, texts.waitForCode));
+	}
+	return el("div", {}, mailbox, el("p", { role: "status" }, texts.loading),
+		consent.url && el("p", {}, el("a", { class: "button", href: consent.url }, texts.signInAt(consent.provider))));
+}
+
+// use gives a consent to the account for which it was asked, or asks for the folders of a new one.
+function use(consent) {
+	const kept = keptOf(consent.id);
+	const account = consent.account ?? kept.account;
+	const { id, email, host, port, security, username, check } = consent;
+	const done = () => sessionStorage.removeItem(`sign-in ${id}`);
+	if (account) {
+		const wrong = el("div");
+		call("PATCH", `/accounts/${encodeURIComponent(account)}`, { consent: id }).then(() => {
+			done();
+			tell(texts.signedIn);
+			go(`mailbox/${account}`);
+		}, (problem) => wrong.replaceChildren(el("p", { class: "wrong", role: "alert" }, problem.message)));
+		return [el("p", { role: "status" }, texts.loading), wrong];
+	}
+	return form(texts.watch, async (values) => {
+		await call("POST", "/accounts", { email, host, port, security, username, consent: id, folders: values.getAll("folders"), ...(kept.link ? { link: kept.link } : {}) });
+		done();
+		tell(texts.watched(email));
+		go(kept.then ?? "mailboxes");
+	}, folderTicks(check, ["INBOX"]));
+}

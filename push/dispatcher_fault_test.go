@@ -28,7 +28,7 @@ func TestFault(t *testing.T) {
 // the lane of origin, and proven.
 func (h *harness) member(name string) idlepush.Device {
 	h.Helper()
-	u, err := h.store.Users.Add(name, registrytest.Password, false, h.clock.Now())
+	u, err := h.store.Users.Add(name, registrytest.Password, false, "", "", h.clock.Now())
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -491,7 +491,7 @@ func loginRemembered(t *testing.T) {
 		if loggedIn = got.Status.LoggedIn; edit.forgets || !edit.checked.IsZero() {
 			loggedIn = edit.checked
 		}
-		if _, err := s.Accounts.UpdateChecked(got, edit.checked, later.Add(time.Duration(i)*time.Hour)); err != nil {
+		if _, err := s.Accounts.UpdateChecked(got, "", edit.checked, later.Add(time.Duration(i)*time.Hour)); err != nil {
 			t.Fatal(edit.what, err)
 		}
 		check(edit.what, loggedIn)
@@ -515,7 +515,7 @@ func checkedWhileRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		checked := dawn.Add(time.Minute)
-		got, err := s.Accounts.UpdateChecked(a, checked, a.Edited.Add(time.Hour))
+		got, err := s.Accounts.UpdateChecked(a, "", checked, a.Edited.Add(time.Hour))
 		want := idlepush.Status{State: idlepush.StateNew, Since: a.Edited.Add(time.Hour), LoggedIn: checked}
 		if err != nil || !reflect.DeepEqual(got.Status, want) || got.Edited.Equal(a.Edited) {
 			t.Errorf("%s: %+v, want %+v, %v", what, got.Status, want, err)

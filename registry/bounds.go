@@ -85,7 +85,7 @@ func countInvites(u userRow, now time.Time) func(*table.Tx, id) (int, error) {
 }
 
 // endUnusedSession ends a session of the user if there are maxLogins. It is the one that was used
-// the longest ago of those in which no device was registered: a browser that rings stays logged in.
+// the longest ago of those that have made nothing: a browser that rings stays logged in.
 // Of so many that not all fit the transaction, it looks at some.
 func endUnusedSession(tx *table.Tx, user id) error {
 	logins, err := tokensOf.First(tx, table.Under(user), table.NoLimit)
@@ -100,9 +100,21 @@ func endUnusedSession(tx *table.Tx, user id) error {
 	if err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(t table.Row[digest, tokenRow]) bool {
-		return !t.Value.Session || slices.ContainsFunc(own, func(d table.Row[deviceKey, deviceRow]) bool { return d.Value.By == t.Value.ID })
-	})
+	u, _, err := users.Get(tx, user)
+	if err != nil {
+		return err
+	}
+	made := make(map[string]bool)
+	for _, d := range own {
+		made[d.Value.By] = true
+	}
+	for _, t := range rows {
+		made[t.Value.By] = true
+	}
+	for _, k := range u.Passkeys {
+		made[k.By] = true
+	}
+	rows = slices.DeleteFunc(rows, func(t table.Row[digest, tokenRow]) bool { return !t.Value.Session || made[t.Value.ID] })
 	if len(rows) == 0 {
 		return nil
 	}

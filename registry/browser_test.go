@@ -11,6 +11,7 @@ func TestBrowsers(t *testing.T) {
 	t.Run("a browser is recognized for those who have logged in with it, also after a restart", browserRecognized)
 	t.Run("of too many browsers the one that is used least is forgotten", browsersBounded)
 	t.Run("a secret that was not made here is replaced", browserSecret)
+	t.Run("none is recognized after a new password", browsersForgotten)
 }
 
 func browserRecognized(t *testing.T) {
@@ -67,6 +68,19 @@ func browsersBounded(t *testing.T) {
 				t.Errorf("after %d more, browser %d is known: %v, %v", i+1, n, known, err)
 			}
 		}
+	}
+}
+
+func browsersForgotten(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir())
+	ann := resident(t, s, "ann")
+	his := must(s.Logins.Remember(ann.ID, ""))
+	if _, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, dawn); err != nil {
+		t.Fatal(err)
+	}
+	if user, known, err := s.Logins.Recognize("ann", his); err != nil || known || user != ann.ID {
+		t.Errorf("%q, %v, %v", user, known, err)
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 // token, the admin token or an invite of another person.
 //
 // Ending a session, token or passkey also ends what was made by it, directly or not. A session that
-// is too old or unused, or is logged out, ends no other session or token, and no passkey.
+// is too old or unused, or is logged out, ends no other session or token, and no passkey. Its row
+// stays as long as something made by it lives, or that counts as made by what made it: so
+// whatever is ended later reaches that.
 
 // checkMaker returns the user for whom something is created, and the session or token by which it
 // is, or a zero row if by is empty. It returns ErrNotFound if there is no such user, and ErrDenied
@@ -39,6 +41,15 @@ func (s Logins) Check(user, token string, now time.Time) error {
 		_, _, err := checkMaker(tx, user, token, now)
 		return err
 	})
+}
+
+// checkAsker returns ErrDenied if the session or token that asks has ended, unless it is empty.
+func checkAsker(tx *table.Tx, user, by string, now time.Time) error {
+	if by == "" {
+		return nil
+	}
+	_, _, err := checkMaker(tx, user, by, now)
+	return err
 }
 
 // tokenOfUser returns the user's session or token of that id, or ErrNotFound.
@@ -94,7 +105,7 @@ func endMade(tx *table.Tx, t tokenRow, keep string) (done bool, err error) {
 		if done, err := endPasskeysBy(tx, first.Value, t.ID); err != nil || !done {
 			return false, err
 		}
-		if done, err := handDown(tx, first.Value, t.ID); err != nil || !done {
+		if done, err := handDown(tx, tx.Left, first.Value, t.ID); err != nil || !done {
 			return false, err
 		}
 		if err := tokens.Delete(tx, first.Key); err != nil {
@@ -116,15 +127,56 @@ func madeBy(tx *table.Tx, t tokenRow) ([]table.Row[digest, tokenRow], error) {
 	return nil, err
 }
 
+// hasMade reports whether something that the token has made is there.
+func hasMade(tx *table.Tx, t tokenRow) (bool, error) {
+	made, err := madeBy(tx, t)
+	if err != nil || len(made) > 0 {
+		return len(made) > 0, err
+	}
+	own, err := devicesBy(tx, t)
+	if err != nil || len(own) > 0 {
+		return len(own) > 0, err
+	}
+	open, err := invitesOf.First(tx, table.Under(makerKey{id(t.User), id(t.ID)}), 1)
+	if err != nil || len(open) > 0 {
+		return len(open) > 0, err
+	}
+	u, _, err := users.Get(tx, id(t.User))
+	return len(passkeysBy(u, t.ID)) > 0, err
+}
+
+// handDownAll changes what made all that the session or token has made: to what made that. left is
+// what tx.Left is worth to the caller.
+func handDownAll(tx *table.Tx, left func() int, t tokenRow) (done bool, err error) {
+	own, err := devicesBy(tx, t)
+	for _, k := range own {
+		if err != nil || left() < 2*removalCost {
+			return false, err
+		}
+		var d deviceRow
+		if d, _, err = devices.Get(tx, k); err == nil {
+			d.By = t.By
+			err = devices.Put(tx, k, d)
+		}
+	}
+	if err == nil {
+		err = handDownPasskeys(tx, t)
+	}
+	if err != nil {
+		return false, err
+	}
+	return handDown(tx, left, t, t.By)
+}
+
 // handDown changes what made the sessions and tokens that were made by the token: to another token,
-// or to nothing if by is empty.
-func handDown(tx *table.Tx, t tokenRow, by string) (done bool, err error) {
+// or to nothing if by is empty. left is what tx.Left is worth to the caller.
+func handDown(tx *table.Tx, left func() int, t tokenRow, by string) (done bool, err error) {
 	for {
 		made, err := madeBy(tx, t)
 		if err != nil || len(made) == 0 {
 			return err == nil, err
 		}
-		if tx.Left() < 2*removalCost {
+		if left() < 2*removalCost {
 			return false, nil
 		}
 		made[0].Value.By = by
@@ -207,8 +259,9 @@ func replaceMaker(tx *table.Tx, d, old idlepush.Device) error {
 }
 
 // endOld removes what ends with a new password: the user's sessions and tokens of full scope of
-// another era, and the tokens of device scope that have no device. If all is set, it removes all
-// devices and all tokens of device scope. left is what tx.Left is worth to the caller.
+// another era, and the tokens of device scope that have no device. What they have made and does not
+// end counts as made by the passkey by which they began, if there is one. If all is set, it removes
+// all devices and all tokens of device scope. left is what tx.Left is worth to the caller.
 func endOld(tx *table.Tx, left func() int, user id, all bool) (done bool, err error) {
 	u, err := getUser(tx, string(user))
 	if err != nil {
@@ -239,7 +292,13 @@ func endOld(tx *table.Tx, left func() int, user id, all bool) (done bool, err er
 		if t, _, err = tokens.Get(tx, e.Key); err != nil {
 			return false, err
 		}
-		if t.Era != u.Era && t.Scope != idlepush.ScopeDevice || t.Scope == idlepush.ScopeDevice && (all || !used[t.ID]) {
+		isOld := t.Era != u.Era && t.Scope != idlepush.ScopeDevice
+		if isOld {
+			if done, err := handDownAll(tx, left, t); err != nil || !done {
+				return false, err
+			}
+		}
+		if isOld || t.Scope == idlepush.ScopeDevice && (all || !used[t.ID]) {
 			err = tokens.Delete(tx, e.Key)
 		}
 	}

@@ -19,6 +19,7 @@ func TestCredentials(t *testing.T) {
 	t.Run("nothing that a thief made works after a new password", thiefsMinute)
 	t.Run("whoever ends the session that made their own stays", endedMaker)
 	t.Run("a token of device scope has one device", oneDevice)
+	t.Run("a session that is too old cuts nothing off", oldSession)
 	t.Run("a token of device scope raises no level, whatever its device", noLevelRaised)
 	t.Run("the last use of a token is kept", tokenUsed)
 }
@@ -117,8 +118,12 @@ func (m *credentials) step() {
 		if err := m.s.Purge(m.t.Context(), m.now); err != nil {
 			m.t.Fatal(err)
 		}
+		made := map[string]bool{}
+		for _, c := range m.have {
+			made[c.by] = true
+		}
 		maps.DeleteFunc(m.have, func(id string, c *credential) bool {
-			return (c.kind == "session" || c.kind == "invite") && !m.lives(id)
+			return (c.kind == "session" && !made[id] || c.kind == "invite") && !m.lives(id)
 		})
 	}
 }
@@ -257,7 +262,7 @@ func (m *credentials) end() {
 			err = m.s.Devices.Remove(d, keep)
 		}
 		delete(m.have, victim)
-		if by := m.have[c.by]; by == nil || by.kind == "full" || c.by == keep {
+		if by := m.have[c.by]; by == nil || by.kind == "full" || by.kind == "passkey" || c.by == keep {
 			victim = ""
 		} else {
 			victim = c.by
@@ -315,7 +320,7 @@ func (m *credentials) setPassword() {
 		m.t.Fatal(err)
 	}
 	m.password = next
-	used := map[string]bool{}
+	used, gone := map[string]bool{}, map[string]*credential{}
 	for _, c := range m.have {
 		used[c.by] = used[c.by] || c.kind == "phone"
 	}
@@ -327,7 +332,14 @@ func (m *credentials) setPassword() {
 				delete(m.have, id)
 			}
 		} else if devices || c.kind != "phone" && (c.kind != "device" || !used[id]) {
+			gone[id] = c
 			delete(m.have, id)
+		}
+	}
+	// What stays counts as made by the passkey that has begun the session in which it was made.
+	for _, c := range m.have {
+		for gone[c.by] != nil && c.kind != "invite" {
+			c.by = gone[c.by].by
 		}
 	}
 }
@@ -470,6 +482,67 @@ func oneDevice(t *testing.T) {
 	}
 	if _, _, err := s.Logins.Authenticate(secret, dawn); !errors.Is(err, ErrDenied) {
 		t.Errorf("when another has registered its device: %v", err)
+	}
+}
+
+// The thief has a session of his own by an invite, and makes a token in it. The session is not used
+// and too old before the one is ended in which he made the invite.
+func oldSession(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end func(s *Store, ann idlepush.User, first Token) error
+	}{
+		"and the session that made it is ended": {func(s *Store, ann idlepush.User, first Token) error {
+			return s.Logins.RemoveSession(ann.ID, first.ID, "")
+		}},
+		"and the person has a new password, then ends the passkey that began it": {func(s *Store, ann idlepush.User, first Token) error {
+			_, err := s.Users.UpdateOwn(ann.ID, Proof{Password: "password"}, UserPatch{Password: "another"}, dawn)
+			return errors.Join(err, s.Logins.RemovePasskey(ann.ID, first.By, "", ""))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			ann := resident(t, s, "ann")
+			k, err := s.Logins.AddPasskey(ann.ID, passkeyFor("his"), "", dawn)
+			_, secret, loginErr := s.Logins.LoginByPasskey(ann.ID, k, Visit{Stay: true}, dawn)
+			if err := errors.Join(err, loginErr); err != nil {
+				t.Fatal(err)
+			}
+			_, first, err := s.Logins.Authenticate(secret, dawn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, code, err := s.Users.AddInvite(ann.ID, InviteForDevice, false, first.ID, dawn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, secret, err = s.Users.Accept(code, "", "", Visit{}, dawn)
+			_, his, authErr := s.Logins.Authenticate(secret, dawn)
+			app, _, appErr := s.Logins.AddToken(ann.ID, "app", idlepush.ScopeDevice, his.ID, dawn)
+			if err := errors.Join(err, authErr, appErr); err != nil {
+				t.Fatal(err)
+			}
+			for i, by := range []string{his.ID, app.ID} {
+				register(t, s, idlepush.Device{User: ann.ID, Name: "his", By: by, Transport: FCM, Address: idlepush.Secret(fmt.Sprint("his ", i)), Content: idlepush.LevelPreview})
+			}
+			for range 2 {
+				if err := s.Purge(t.Context(), dawn.Add(sessionIdle)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.end(s, ann, first); err != nil {
+				t.Fatal(err)
+			}
+			tokens, err := s.Logins.Tokens(ann.ID)
+			phones, phonesErr := s.Devices.List(ann.ID)
+			if len(tokens)+len(phones) > 0 || err != nil || phonesErr != nil {
+				t.Errorf("he has %+v and %+v, %v, %v", tokens, phones, err, phonesErr)
+			}
+			if err := s.Purge(t.Context(), dawn.Add(sessionIdle)); err != nil || sizes(t, s)["tokens"] > 0 {
+				t.Errorf("%d rows are left, %v", sizes(t, s)["tokens"], err)
+			}
+		})
 	}
 }
 

@@ -384,7 +384,7 @@ func damagedPerson(t *testing.T) {
 	if err := s.Users.Remove(h.ann.ID, noon); err != nil {
 		t.Errorf("ann is removed: %v", err)
 	}
-	if _, err := s.Users.Add("ann", "a long passphrase", false, noon); err != nil {
+	if _, err := s.Users.Add("ann", "a long passphrase", false, "", "", noon); err != nil {
 		t.Errorf("the name is given anew: %v", err)
 	}
 	if _, err := s.Accounts.Get(h.shared.ID); !errors.Is(err, ErrNotFound) {

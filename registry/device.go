@@ -202,9 +202,17 @@ func tellOfDevice(set *queueSet, d, old idlepush.Device) error {
 // that address. It returns ErrNotFound if the device is removed or belongs to another user, and
 // ErrDenied if d.By is another that has ended.
 func (s Devices) Update(d idlepush.Device, now time.Time) (idlepush.Device, error) {
+	return s.UpdateAs(d, "", now)
+}
+
+// UpdateAs is Update by a session or token of the user. It returns ErrDenied if that has ended.
+func (s Devices) UpdateAs(d idlepush.Device, by string, now time.Time) (idlepush.Device, error) {
 	out := d
 	err := s.db.Update(func(tx *table.Tx) error {
 		out = d
+		if err := checkAsker(tx, d.User, by, now); err != nil {
+			return err
+		}
 		_, err := updateDevice(tx, &out, now)
 		return err
 	})

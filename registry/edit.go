@@ -29,21 +29,22 @@ import (
 // transaction, the account is shared with some of them before the rest is changed, and new offers
 // come last.
 func (s Accounts) Update(a idlepush.Account, now time.Time) (idlepush.Account, error) {
-	return s.UpdateChecked(a, time.Time{}, now)
+	return s.UpdateChecked(a, "", time.Time{}, now)
 }
 
-// UpdateChecked is Update by a caller that has logged in to a, at the time loggedIn; zero: it has
+// UpdateChecked is Update by a session or token of the owner, which may be empty. It returns
+// ErrDenied if that has ended. The caller has logged in to a, at the time loggedIn; zero: it has
 // not. Then a login that was refused is tried again at once.
-func (s Accounts) UpdateChecked(a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, err error) {
-	return s.update(a, loggedIn, now, nil)
+func (s Accounts) UpdateChecked(a idlepush.Account, session string, loggedIn, now time.Time) (out idlepush.Account, err error) {
+	return s.update(a, session, loggedIn, now, nil)
 }
 
 // UpdateByAdmin is UpdateChecked for the admin token, which tells the owner.
 func (s Accounts) UpdateByAdmin(a idlepush.Account, loggedIn, now time.Time) (out idlepush.Account, err error) {
-	return s.update(a, loggedIn, now, tellMailboxByAdmin)
+	return s.update(a, "", loggedIn, now, tellMailboxByAdmin)
 }
 
-func (s Accounts) update(a idlepush.Account, loggedIn, now time.Time, by teller) (out idlepush.Account, err error) {
+func (s Accounts) update(a idlepush.Account, session string, loggedIn, now time.Time, by teller) (out idlepush.Account, err error) {
 	if err := s.checkOffers(a, now); err != nil {
 		return idlepush.Account{}, err
 	}
@@ -52,6 +53,9 @@ func (s Accounts) update(a idlepush.Account, loggedIn, now time.Time, by teller)
 		cost += toldCost
 	}
 	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		if err := checkAsker(set.tx, a.Owner, session, now); err != nil {
+			return false, err
+		}
 		if !stored {
 			out, stored, err = updateAccount(set, a, loggedIn, cost)
 			if err != nil || !stored {

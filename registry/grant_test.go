@@ -91,7 +91,7 @@ func grantRotated(t *testing.T) {
 			t.Fatal(err)
 		}
 		f(&now)
-		if a, err = s.Accounts.UpdateChecked(now, dawn, dawn.Add(time.Minute)); err != nil {
+		if a, err = s.Accounts.UpdateChecked(now, "", dawn, dawn.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

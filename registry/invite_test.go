@@ -82,7 +82,7 @@ func inviteEnds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	other, err := s.Users.Add("other", "password", true, dawn)
+	other, err := s.Users.Add("other", "password", true, "", "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,11 +135,11 @@ func alwaysAnAdmin(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := resident(t, s, "ann")
-	bob, err := s.Users.Add("bob", "password", false, dawn)
+	bob, err := s.Users.Add("bob", "password", false, "", "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Users.Add("BOB", "password", false, dawn); !errors.Is(err, ErrTaken) {
+	if _, err := s.Users.Add("BOB", "password", false, "", "", dawn); !errors.Is(err, ErrTaken) {
 		t.Errorf("a second of the name: %v", err)
 	}
 	yes, no := true, false
@@ -172,7 +172,7 @@ func removedUser(t *testing.T) {
 	s := newStore(t)
 	ann := resident(t, s, "ann")
 	before := sizes(t, s)
-	bob, err := s.Users.Add("bob", "password", false, dawn)
+	bob, err := s.Users.Add("bob", "password", false, "", "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

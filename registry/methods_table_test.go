@@ -70,7 +70,7 @@ var calls = []call{
 			return two(f.s.Logins.AddToken(f.ben.ID, "app", idlepush.ScopeDevice, "", noon))
 		}},
 	{method: "Users.Add",
-		do: func(f furnished) (any, error) { return f.s.Users.Add("carl", "his password", false, noon) }},
+		do: func(f furnished) (any, error) { return f.s.Users.Add("carl", "his password", false, "", "", noon) }},
 	{method: "Mail.Announced",
 		do: func(f furnished) (any, error) { return f.s.Mail.Announced(f.shared.ID, "INBOX", 7) }},
 	{method: "Logins.Authenticate", when: "a script", forgives: 2,
@@ -310,7 +310,7 @@ var calls = []call{
 			return f.s.Accounts.Update(f.shared, noon)
 		}},
 	{method: "Accounts.UpdateChecked", reads: "standings 1",
-		do: func(f furnished) (any, error) { return f.s.Accounts.UpdateChecked(f.shared, noon, noon) }},
+		do: func(f furnished) (any, error) { return f.s.Accounts.UpdateChecked(f.shared, "", noon, noon) }},
 	{method: "Accounts.UpdateByAdmin", reads: "queues 3, standings 1",
 		do: func(f furnished) (any, error) { return f.s.Accounts.UpdateByAdmin(f.shared, noon, noon) }},
 	{method: "Accounts.AddByAdmin", reads: "queues 1",
@@ -326,6 +326,11 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			f.tablet.Address = "another"
 			return f.s.Devices.Update(f.tablet, noon)
+		}},
+	{method: "Devices.UpdateAs", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			f.tablet.Name = "another"
+			return f.s.Devices.UpdateAs(f.tablet, f.tablet.By, noon)
 		}},
 	{method: "Devices.UpdateByAdmin", reads: "queues 1",
 		do: func(f furnished) (any, error) {

@@ -35,6 +35,7 @@ type Passkey struct {
 type Proof struct {
 	Password string
 	Passkey  *Passkey
+	By       string // the session or token that asks; empty: none
 }
 
 // passwordOff reports whether the password of the user neither lets in nor proves anything. Without
@@ -132,8 +133,8 @@ func (s Logins) LoginByPasskey(user string, use Passkey, v Visit, now time.Time)
 
 // SetOnlyPasskeys switches the log-in by password off, or on again. If it is off, the password
 // proves nothing either. It tells the user's devices, or gives the user a notice, if that is
-// switched off. It returns ErrDenied if the proof is wrong, and ErrLast if the user has no
-// passkey.
+// switched off. It returns ErrDenied if the proof is wrong or who asks has ended, and
+// ErrLast if the user has no passkey.
 func (s Logins) SetOnlyPasskeys(user string, only bool, p Proof, now time.Time) error {
 	checked, err := s.checkProof(user, p)
 	if err != nil {
@@ -141,6 +142,9 @@ func (s Logins) SetOnlyPasskeys(user string, only bool, p Proof, now time.Time) 
 	}
 	return s.updateQueues(now, func(set *queueSet) error {
 		u, err := getUser(set.tx, user)
+		if err == nil {
+			err = checkAsker(set.tx, user, p.By, now)
+		}
 		if err != nil {
 			return err
 		}
@@ -236,7 +240,7 @@ func endPasskeysBy(tx *table.Tx, t tokenRow, heir string) (done bool, err error)
 		return false, nil
 	}
 	for _, k := range made {
-		if done, err := handDown(tx, tokenRow{ID: k, User: t.User}, heir); err != nil || !done {
+		if done, err := handDown(tx, tx.Left, tokenRow{ID: k, User: t.User}, heir); err != nil || !done {
 			return false, err
 		}
 	}

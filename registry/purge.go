@@ -16,7 +16,8 @@ const maxAge = 7 * 24 * time.Hour
 const maxPurged = 200
 
 // Purge removes notifications older than 7 days, leftovers of removed accounts and devices, lanes
-// without devices, and tokens and invites that have ended. It searches while others write, and
+// without devices, and tokens and invites that have ended. A token stays as long as something made
+// by it is there. It searches while others write, and
 // removes in bounded transactions, so that new mail never waits for long. If ctx ends, it returns
 // early and without an error.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
@@ -227,7 +228,11 @@ func deviceExists(tx *table.Tx, device id) (bool, error) {
 func (c *core) purgeTokens(ctx context.Context, now time.Time) error {
 	return purgeEnded(ctx, c.db, tokens, func(tx *table.Tx, _ digest, t tokenRow) (bool, error) {
 		u, found, err := users.Get(tx, id(t.User))
-		return !found || t.hasEnded(u, now), err
+		if err != nil || !found || !t.hasEnded(u, now) {
+			return err == nil && !found, err
+		}
+		made, err := hasMade(tx, t)
+		return !made, err
 	})
 }
 

@@ -173,7 +173,7 @@ func (s Logins) LogOut(user, session string) error {
 		if err := handDownPasskeys(tx, t.Value); err != nil {
 			return false, err
 		}
-		if done, err := handDown(tx, t.Value, t.Value.By); err != nil || !done {
+		if done, err := handDown(tx, tx.Left, t.Value, t.Value.By); err != nil || !done {
 			return false, err
 		}
 		return true, tokens.Delete(tx, t.Key)

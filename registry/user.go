@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"time"
 
 	"idlepush"
@@ -72,12 +73,21 @@ func (row *userRow) setName(tx *table.Tx, name, user string) error {
 	return nil
 }
 
-// Add creates a user with a password that an admin has chosen. It returns ErrTaken if another user
-// has that name, and ErrLooksTaken if another user has one that looks like it.
-func (s Users) Add(name, plain string, admin bool, now time.Time) (idlepush.User, error) {
+// Add creates a user with a password that an admin has chosen. maker is the admin who does, in the
+// session or token by; both are empty for the admin token. Add returns ErrTaken if another user has
+// that name, ErrLooksTaken if another user has one that looks like it, and ErrDenied if by has
+// ended or the maker is no admin any more.
+func (s Users) Add(name, plain string, admin bool, maker, by string, now time.Time) (idlepush.User, error) {
 	u, hashed := idlepush.User{ID: newID(), Name: name, Admin: admin, Created: now, PasswordGiven: true}, s.newPassword(plain)
 	hashed.Given = true
-	err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, hashed) })
+	err := s.db.Update(func(tx *table.Tx) error {
+		if by != "" {
+			if row, _, err := checkMaker(tx, maker, by, now); err != nil || !row.Admin {
+				return cmp.Or(err, ErrDenied)
+			}
+		}
+		return addUser(tx, u, hashed)
+	})
 	if err != nil {
 		return idlepush.User{}, err
 	}
@@ -98,16 +108,19 @@ func addUser(tx *table.Tx, u idlepush.User, p password) error {
 // and if p.Passkeys is set all passkeys. It lets in, also if only passkeys did. What does not
 // fit one transaction takes several, but no session, token of full scope or invite is admitted
 // after the first. UpdateOwn returns ErrTaken or ErrLooksTaken as Add does, and
-// ErrDenied if the proof is wrong.
+// ErrDenied if the proof is wrong, or if who asks has ended.
 func (s Users) UpdateOwn(user string, proof Proof, p UserPatch, now time.Time) (idlepush.User, error) {
 	if p.Password == "" {
-		return s.update(user, p, nil)
+		return s.update(user, p, func(tx *table.Tx, _ *userRow) error { return checkAsker(tx, user, proof.By, now) })
 	}
 	checked, err := s.checkProof(user, proof)
 	if err != nil {
 		return idlepush.User{}, err
 	}
-	return s.update(user, p, func(row *userRow) error {
+	return s.update(user, p, func(tx *table.Tx, row *userRow) error {
+		if err := checkAsker(tx, user, proof.By, now); err != nil {
+			return err
+		}
 		_, err := row.confirm(proof, checked, now)
 		return err
 	})
@@ -158,9 +171,8 @@ func (s Users) Update(user string, p UserPatch, now time.Time) (idlepush.User, e
 	return row.user(id(user)), nil
 }
 
-// update is UpdateOwn without the proof. If confirm is not nil, it may prevent that, and may change
-// the row.
-func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (idlepush.User, error) {
+// update is UpdateOwn without the proof. confirm may prevent that, and may change the row.
+func (s Users) update(user string, p UserPatch, confirm func(*table.Tx, *userRow) error) (idlepush.User, error) {
 	var hashed password
 	if p.Password != "" {
 		hashed = s.newPassword(p.Password)
@@ -171,10 +183,8 @@ func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (i
 		if row, err = getUser(tx, user); err != nil {
 			return err
 		}
-		if confirm != nil {
-			if err := confirm(&row); err != nil {
-				return err
-			}
+		if err := confirm(tx, &row); err != nil {
+			return err
 		}
 		if p.Name != "" {
 			if err := row.setName(tx, p.Name, user); err != nil {
@@ -204,12 +214,12 @@ func (s Users) update(user string, p UserPatch, confirm func(*userRow) error) (i
 
 // putPassword writes the row of a user with a new password, which lets in by password whatever did
 // before. All that is of another era ends: sessions, tokens of full scope, invites and the password
-// link.
+// link. No browser is recognized any more.
 func putPassword(tx *table.Tx, user id, row *userRow, p password) error {
 	if row.Password.Given {
 		row.Passkeys = nil // whoever chose the password can have made one
 	}
-	row.Password, row.OnlyPasskeys = p, false
+	row.Password, row.OnlyPasskeys, row.Browsers = p, false, nil
 	row.Era++
 	return users.Put(tx, user, *row)
 }

@@ -227,7 +227,7 @@ func hashCost(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	u, err := s.Users.Add("ann", "correct horse", false, dawn)
+	u, err := s.Users.Add("ann", "correct horse", false, "", "", dawn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (p *provided) consent(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Password = p.provider.Grant("idlepush", a.Username)
-	if p.account, err = p.store.Accounts.UpdateChecked(a, time.Now(), time.Now()); err != nil {
+	if p.account, err = p.store.Accounts.UpdateChecked(a, "", time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 }

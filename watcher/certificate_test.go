@@ -228,7 +228,7 @@ func certificateChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.Pin = fingerprintOf(second)
-			if h.account, err = h.store.Accounts.UpdateChecked(a, time.Now(), time.Now()); err != nil {
+			if h.account, err = h.store.Accounts.UpdateChecked(a, "", time.Now(), time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		},

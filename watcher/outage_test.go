@@ -363,7 +363,7 @@ func outageEdited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.store.Accounts.UpdateChecked(a, time.Now(), time.Now()); err != nil {
+		if _, err := h.store.Accounts.UpdateChecked(a, "", time.Now(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)

@@ -123,7 +123,6 @@ func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i
 // accountHandlers serves accounts, and tries the logins of mail servers.
 type accountHandlers struct {
 	users    registry.Users
-	logins   registry.Logins
 	accounts registry.Accounts
 	limits   *limits
 	mail     MailConfig
@@ -310,9 +309,6 @@ func (h *accountHandlers) patchAccount(ctx context.Context, c caller, in *edit[a
 // no longer that of old, for which the password or consent was tried. loggedIn is when it was;
 // zero: it was not.
 func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idlepush.Account, loggedIn time.Time) (*body[Account], error) {
-	if err := stillAdmitted(h.logins, c); err != nil {
-		return nil, err
-	}
 	now, err := h.ownAccount(c, in.ID)
 	if err != nil {
 		return nil, err
@@ -328,7 +324,7 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idl
 	if c.scope == admin {
 		a, err = h.accounts.UpdateByAdmin(a, loggedIn, time.Now())
 	} else {
-		a, err = h.accounts.UpdateChecked(a, loggedIn, time.Now())
+		a, err = h.accounts.UpdateChecked(a, c.token.ID, loggedIn, time.Now())
 	}
 	if errors.Is(err, registry.ErrStale) {
 		return h.writeAccount(c, in, old, loggedIn)
@@ -337,7 +333,7 @@ func (h *accountHandlers) writeAccount(c caller, in *edit[accountPatch], old idl
 		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseMailbox)
 	}
 	if err != nil {
-		return nil, h.notOffered(err)
+		return nil, sessionEnded(h.notOffered(err))
 	}
 	out, err := h.account(c, a)
 	return &body[Account]{out}, err

@@ -111,6 +111,9 @@ func (s *Server) admit(who access) func(huma.Context, func(huma.Context)) {
 		if err == nil {
 			err = readBody(w, r)
 		}
+		if err == nil && r.Body != nil && r.Body != http.NoBody && who != anyone {
+			c, err = s.guard.authenticate(r, who) // it may have ended while the body came
+		}
 		if err != nil {
 			s.problemOf(hc.Operation(), err).write(w)
 			return
@@ -197,8 +200,7 @@ func (g *guard) session(token string, cookie bool) (caller, error) {
 	return c, nil
 }
 
-// stillAdmitted returns a problem if the caller's session or token ended while the request waited
-// for a mail server or a push service.
+// stillAdmitted returns a problem if the caller's session or token ended while the request waited.
 func stillAdmitted(logins registry.Logins, c caller) error {
 	if c.scope == admin {
 		return nil

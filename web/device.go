@@ -87,7 +87,6 @@ func (p *devicePatch) UnmarshalJSON(data []byte) error {
 // deviceHandlers serves devices.
 type deviceHandlers struct {
 	users      registry.Users
-	logins     registry.Logins
 	accounts   registry.Accounts
 	devices    registry.Devices
 	limits     *limits

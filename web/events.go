@@ -59,7 +59,11 @@ func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *regist
 	ticker := time.NewTicker(keepaliveInterval)
 	defer ticker.Stop()
 	for text := ": listening\n\n"; ; text = ": alive\n\n" {
-		for _, c := range l.Take() {
+		changes := l.Take() // before who listens is checked: nothing that comes later
+		if _, err := h.guard.authenticate(r, full|given); err != nil {
+			return
+		}
+		for _, c := range changes {
 			data, err := json.Marshal(Event{string(c.Kind), c.ID})
 			if err != nil {
 				panic(err) // cannot happen: two strings always encode
@@ -77,9 +81,6 @@ func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *regist
 			return
 		case <-l.Changed():
 		case <-ticker.C:
-		}
-		if _, err := h.guard.authenticate(r, full|given); err != nil {
-			return
 		}
 	}
 }

@@ -209,10 +209,15 @@ func (l *limits) take(c caller, user, name string, known bool, now time.Time) er
 	if err := l.addresses.take(c.address, now); err != nil {
 		return err
 	}
-	if user == "" {
-		return l.strangers.take(name, now)
+	if user != "" {
+		return l.users.take(user, now)
 	}
-	return l.users.take(user, now)
+	if err := l.strangers.take(name, now); err != nil {
+		return err
+	}
+	// To keep the count of a user takes a commit: who asks must not tell by the time who lives here.
+	_, err := l.registered.Guess("", func(time.Time) (time.Time, time.Duration) { return now, 0 })
+	return err
 }
 
 // allowLogin counts a login to a mail server. The admin token has no limit.

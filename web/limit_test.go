@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,7 @@ func TestLimits(t *testing.T) {
 	t.Run("a limiter remembers a bounded number of keys", limiterBounded)
 	t.Run("guessing does not lock out browsers with which somebody has logged in", limitKnownBrowsers)
 	t.Run("names that nobody has take no places of users", limitStrangers)
+	t.Run("a try takes as many transactions whether somebody has the name or not", limitTellsNobody)
 	t.Run("a new name gives no new tries", limitRenames)
 	t.Run("a restart gives no new tries", limitKept)
 	t.Run("what is kept counts like what is not", limitersAgree)
@@ -81,6 +83,20 @@ func limitOneClient(t *testing.T) {
 			h.t.Errorf("another client: %v", err)
 		}
 	})
+}
+
+func limitTellsNobody(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	var took []int64
+	for _, name := range []string{"Anna", "Nobody", "Anna", "Nobody"} {
+		count := h.at(0, nil)
+		h.call("", "POST", "/login", object{"name": name, "password": wrong}, 401)
+		took = append(took, count())
+	}
+	if took[0] < 2 || slices.ContainsFunc(took, func(n int64) bool { return n != took[0] }) {
+		t.Errorf("the tries take %v", took)
+	}
 }
 
 func limitByName(t *testing.T) {

@@ -184,7 +184,7 @@ func (h *testServer) made(name string, admin bool) string {
 	if i := slices.IndexFunc(users, func(u idlepush.User) bool { return u.Name == name }); i >= 0 {
 		return users[i].ID
 	}
-	u, err := h.store.Users.Add(name, password, admin, time.Now())
+	u, err := h.store.Users.Add(name, password, admin, "", "", time.Now())
 	fatal(h.t, err)
 	_, err = h.store.Users.UpdateOwn(u.ID, registry.Proof{Password: password}, registry.UserPatch{Password: password}, time.Now())
 	fatal(h.t, err)

@@ -88,7 +88,7 @@ func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch])
 	if b.Password != "" && b.OnlyPasskeys != nil {
 		return nil, fault("only_passkeys", "field_forbidden").with(codes.Case, caseNewPassword)
 	}
-	var p registry.Proof
+	p := registry.Proof{By: c.token.ID}
 	var err error
 	if b.Password != "" || b.OnlyPasskeys != nil {
 		var done func()

@@ -156,13 +156,13 @@ func (h *passkeyHandlers) logIn(_ context.Context, c caller, in *body[passkeyLog
 func (h *passkeyHandlers) proof(ctx context.Context, c caller, password string, passkey webAuthnJSON, field string) (p registry.Proof, done func(), err error) {
 	if passkey == nil {
 		done, err := h.limits.allowPassword(ctx, c, c.user.Name)
-		return registry.Proof{Password: password}, done, err
+		return registry.Proof{Password: password, By: c.token.ID}, done, err
 	}
 	user, use, err := h.verify(c, passkey, field)
 	if err == nil && user != c.user.ID {
 		err = registry.ErrDenied
 	}
-	return registry.Proof{Passkey: &use}, func() {}, err
+	return registry.Proof{Passkey: &use, By: c.token.ID}, func() {}, err
 }
 
 // wrongProof returns the problem if a proof is refused. prefix is that of the fields of the

@@ -2,11 +2,15 @@ package web
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"idlepush"
@@ -34,6 +38,8 @@ func TestSessions(t *testing.T) {
 	t.Run("a removed device is logged out", sessionDeviceRemoved)
 	t.Run("nothing is created in a session that ended meanwhile", sessionEndedMeanwhile)
 	t.Run("nothing is done with a token that ended meanwhile", tokenEndedMeanwhile)
+	t.Run("nor with one that ended while a password waited to be hashed", tokenEndedInQueue)
+	t.Run("nor with one that ended while the body came", tokenEndedInBody)
 	t.Run("a login by another user ends the notifications of the previous one", sessionOfAnotherUser)
 }
 
@@ -385,6 +391,79 @@ func tokenEndedMeanwhile(t *testing.T) {
 			t.Errorf("whoever had it %s: %d, %s", name, a.status, a.raw)
 		}
 	}
+}
+
+// everything is what a request could have made or changed.
+func (h *testServer) everything() []any {
+	h.t.Helper()
+	people, err := h.store.Users.List()
+	fatal(h.t, err)
+	slices.SortFunc(people, func(a, b idlepush.User) int { return strings.Compare(a.ID, b.ID) })
+	invites, err := h.store.Users.Invites(time.Now())
+	fatal(h.t, err)
+	return append(h.stored(), people, invites)
+}
+
+func tokenEndedInQueue(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		method, path string
+		body         object
+	}{
+		"makes an admin":                     {"POST", "/users", object{"name": "Carla", "password": password, "admin": true}},
+		"sets a password":                    {"PATCH", "/me", object{"password": other, "current_password": password}},
+		"gives a proof":                      {"POST", "/proof", object{"password": password}},
+		"switches the log-in by password on": {"PATCH", "/me", object{"only_passkeys": false, "current_password": password}},
+	} {
+		bubble(t, func(h *testServer) {
+			l := h.server.limits
+			l.trusted.slots, l.others.slots = make(chan struct{}, 1), make(chan struct{}, 1)
+			secret := h.provedToken(h.anna.id)
+			_, his, err := h.store.Logins.Authenticate(secret, time.Now())
+			fatal(h.t, err)
+			l.trusted.slots <- struct{}{}
+			l.others.slots <- struct{}{}
+			var waiting sync.WaitGroup
+			var a answer
+			waiting.Go(func() { a = h.send(h.request(secret, c.method, c.path, c.body)) })
+			synctest.Wait()
+			fatal(h.t, h.store.Logins.RemoveToken(h.anna.id, his.ID, ""))
+			held := h.everything()
+			<-l.trusted.slots
+			<-l.others.slots
+			waiting.Wait()
+			if now := h.everything(); a.status < 400 || !reflect.DeepEqual(now, held) {
+				h.t.Errorf("whoever had it %s: %d, %s", name, a.status, a.raw)
+			}
+		})
+	}
+}
+
+func tokenEndedInBody(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	secret := h.provedToken(h.anna.id)
+	_, his, err := h.store.Logins.Authenticate(secret, time.Now())
+	fatal(t, err)
+	r := h.request(secret, "PATCH", "/users/"+h.ben.id, object{"admin": true})
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"admin"`), atRead(func() {
+		fatal(t, h.store.Logins.RemoveToken(h.anna.id, his.ID, ""))
+	}), strings.NewReader(`:true}`)))
+	r.GetBody = nil
+	h.via = handlerTransport{h, "192.0.2.1:443"}
+	r.Host = "localhost"
+	a := h.send(r)
+	if ben, err := h.store.Users.Get(h.ben.id); a.status != 401 || err != nil || ben.Admin {
+		t.Errorf("%d, %+v, %v: %s", a.status, ben, err, a.raw)
+	}
+}
+
+// atRead is a reader of nothing that calls a function.
+type atRead func()
+
+func (f atRead) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
 }
 
 func sessionOfAnotherUser(t *testing.T) {

@@ -164,7 +164,10 @@ func (h *userHandlers) createUser(ctx context.Context, c caller, in *body[newPer
 		return nil, err
 	}
 	defer done()
-	return h.changeUser(func() (idlepush.User, error) { return h.users.Add(b.Name, b.Password, b.Admin, time.Now()) })
+	out, err := h.changeUser(func() (idlepush.User, error) {
+		return h.users.Add(b.Name, b.Password, b.Admin, c.user.ID, c.token.ID, time.Now())
+	})
+	return out, sessionEnded(err)
 }
 
 func (h *userHandlers) patchUser(_ context.Context, c caller, in *edit[personPatch]) (*body[Person], error) {

@@ -84,7 +84,7 @@ var madeFolder = sync.OnceValues(func() (folder, error) {
 	var made folder
 	var errs [2]error
 	made.anna, _, errs[0] = s.Users.Setup(token, "Anna", Password, "https://house.example.net", nil, created)
-	made.ben, errs[1] = s.Users.Add("Ben", Password, false, created)
+	made.ben, errs[1] = s.Users.Add("Ben", Password, false, "", "", created)
 	// It was an admin who chose that password, and now it is Ben.
 	_, err = s.Users.UpdateOwn(made.ben.ID, registry.Proof{Password: Password}, registry.UserPatch{Password: Password}, time.Now())
 	if err := errors.Join(errs[0], errs[1], err, s.Close()); err != nil {

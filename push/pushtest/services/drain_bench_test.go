@@ -88,7 +88,7 @@ func (c *counted) Send(ctx context.Context, d idlepush.Device, m push.Message) r
 
 // fill queues mail for the phones, ten of which share an account.
 func fill(b *testing.B, s *registry.Store, phones, each int) {
-	owner, err := s.Users.Add("ann", "planted password", false, time.Now())
+	owner, err := s.Users.Add("ann", "planted password", false, "", "", time.Now())
 	fatal(b, err)
 	var adding sync.WaitGroup
 	for from := 0; from < phones; from += 10 {

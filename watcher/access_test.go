@@ -24,6 +24,7 @@ func TestAccess(t *testing.T) {
 	t.Run("an answer that comes while the program ends, or a person edits the account, is not lost", accessInterrupted)
 	t.Run("a token is renewed in time, and not with all others at once", accessRenewal)
 	t.Run("what a person must do is said by the failure of a check", accessCheck)
+	t.Run("an examination gets a token, and shows it to nobody else", accessExamined)
 }
 
 // provided is an account whose mailbox is opened by the tokens of a provider, all in a bubble.

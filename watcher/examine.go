@@ -182,6 +182,7 @@ func (x *examination) open(ctx context.Context, w *way) {
 	e.Trace = func(t wire.Traced) { w.parts = append(w.parts, t) }
 	began := time.Now()
 	w.conn, w.err = wire.Dial(ctx, e, wire.DefaultLimits, examineStep)
+	w.err = x.withCertificate(x.account, w.err)
 	w.took = time.Since(began)
 }
 
@@ -282,9 +283,27 @@ func (x *examination) mechanisms(conn *wire.Conn) {
 	}
 }
 
+// token returns an access token for the account; empty: there is none.
+func (x *examination) token(ctx context.Context, opened *access) idlepush.Secret {
+	began := time.Now()
+	token, _, err := opened.get(ctx, x.account, "")
+	if err != nil {
+		x.failed(err, time.Since(began))
+		return ""
+	}
+	x.found(idlepush.VerdictOK, "examined_token", time.Since(began))
+	return token
+}
+
 // login logs in as a session does, and reports whether that worked.
 func (x *examination) login(conn *wire.Conn) bool {
 	began := time.Now()
+	if x.account.OAuth != "" {
+		if err := x.mayShowToken(x.account); err != nil {
+			x.failed(err, 0)
+			return false
+		}
+	}
 	if err := x.authenticate(conn, x.account); err != nil {
 		x.failed(&loginError{err, conn.Alert()}, time.Since(began))
 		return false

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/oauth"
+	"idlepush/watcher/oauth/oauthtest"
 )
 
 func TestExamine(t *testing.T) {
@@ -274,9 +277,12 @@ func examineDovecot(t *testing.T) {
 		"TLS":                  {"tls", func(*idlepush.Account, *Dialer) {}, append([]string{"ok examined_dns", "ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting"}, rest...)},
 		"STARTTLS":             {"starttls", func(*idlepush.Account, *Dialer) {}, append([]string{"ok examined_dns", "ok examined_connect", "ok examined_greeting", "look examined_tls/ends_soon"}, rest...)},
 		"a wrong password":     {"tls", func(a *idlepush.Account, _ *Dialer) { a.Password = "no" }, []string{"ok examined_dns", "ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting", "ok examined_mechanisms", "wrong login_refused"}},
-		"an unknown authority": {"tls", func(_ *idlepush.Account, d *Dialer) { d.TLS = &tls.Config{} }, []string{"ok examined_dns", "ok examined_connect", "look examined_certificate", "wrong certificate_untrusted"}},
-		"a forbidden address":  {"tls", func(_ *idlepush.Account, d *Dialer) { d.Permit = forbidAll }, []string{"ok examined_dns", "wrong address_not_allowed"}},
-		"TLS at another port":  {"starttls", func(a *idlepush.Account, _ *Dialer) { a.Security = "tls" }, []string{"ok examined_dns", "ok examined_connect", "wrong tls_failed"}},
+		"an unknown authority": {"tls", func(_ *idlepush.Account, d *Dialer) { d.TLS = &tls.Config{} }, []string{"ok examined_dns", "ok examined_connect", "look examined_certificate", "wrong certificate_untrusted/home"}},
+		"a certificate that is pinned": {"tls", func(a *idlepush.Account, d *Dialer) {
+			d.TLS, a.Pin = &tls.Config{}, shownAt(t, a)
+		}, append([]string{"ok examined_dns", "ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting"}, rest...)},
+		"a forbidden address": {"tls", func(_ *idlepush.Account, d *Dialer) { d.Permit = forbidAll }, []string{"ok examined_dns", "wrong address_not_allowed"}},
+		"TLS at another port": {"starttls", func(a *idlepush.Account, _ *Dialer) { a.Security = "tls" }, []string{"ok examined_dns", "ok examined_connect", "wrong tls_failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := steps(t, dovecot(c.security, c.edit)); !slices.Equal(got, c.want) {
@@ -286,4 +292,55 @@ func examineDovecot(t *testing.T) {
 	}
 }
 
+// shownAt returns the fingerprint of the certificate that the server of the account shows.
+func shownAt(t *testing.T, a *idlepush.Account) idlepush.Fingerprint {
+	t.Helper()
+	conn, err := tls.Dial("tcp", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return idlepush.FingerprintOf(conn.ConnectionState().PeerCertificates[0])
+}
+
 func forbidAll(netguard.Target) error { return errors.New("no") }
+
+func accessExamined(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(p *provided)
+		want  []string
+	}{
+		"consent": {func(*provided) {}, slices.Concat([]string{"ok examined_token"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth"}, toldGood[4:])},
+		"consent that has ended": {func(p *provided) { p.provider.Revoke("anna") },
+			slices.Concat([]string{"wrong consent_ended"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth", "look examined_no_password"})},
+		"a server that takes no token": {func(p *provided) { p.denies.Store(true) },
+			slices.Concat([]string{"ok examined_token"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth", "wrong login_refused/token"})},
+		"a token for another server": {func(p *provided) {
+			of := p.dialer.Client
+			p.dialer.Client = func(name string) (oauth.Client, bool) {
+				client, ok := of(name)
+				client.Provider.Hosts = []string{"imap.example.net"}
+				return client, ok
+			}
+		}, slices.Concat([]string{"ok examined_token"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth", "wrong token_for_others"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newProvided(t, oauthtest.Strict, nil)
+				c.spoil(p)
+				a, err := p.store.Accounts.Get(p.account.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pool := &Pool{Store: p.store.Mail, Dialer: p.dialer, Log: p.log}
+				var list []idlepush.Step
+				pool.Examine(t.Context(), a, 0, func(s idlepush.Step) { list = append(list, s) })
+				p.net.serving.Wait()
+				if got := steps(t, list); !slices.Equal(got, c.want) {
+					t.Errorf("told %q,\nwant %q", got, c.want)
+				}
+			})
+		})
+	}
+}

@@ -80,7 +80,7 @@ type examinedMailbox struct {
 
 // serveDoctor serves what the command doctor asks of the daemon, until ctx ends. One examination
 // runs at a time.
-func serveDoctor(ctx context.Context, mux *http.ServeMux, x installation, dialer watcher.Dialer) {
+func serveDoctor(ctx context.Context, mux *http.ServeMux, x installation, pool *watcher.Pool) {
 	var one sync.Mutex
 	alone := func(examine func() error) error {
 		if !one.TryLock() {
@@ -96,7 +96,7 @@ func serveDoctor(ctx context.Context, mux *http.ServeMux, x installation, dialer
 		})
 	}))
 	mux.HandleFunc("POST /doctor/mailbox", tellCommand(ctx, func(ctx context.Context, in examinedMailbox, tell func(finding)) error {
-		return alone(func() error { return examineStored(ctx, x.store, dialer, in, tell) })
+		return alone(func() error { return examineStored(ctx, x.store, pool, in, tell) })
 	}))
 }
 

@@ -303,7 +303,7 @@ func doctorAlone(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	mux := http.NewServeMux()
-	serveDoctor(ctx, mux, x, x.dialer())
+	serveDoctor(ctx, mux, x, nil)
 	daemon := httptest.NewServer(mux)
 	defer daemon.Close()
 	ask := func() string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -79,7 +80,7 @@ func (d *doctor) mailbox(ctx context.Context, m givenMailbox) error {
 			return err
 		}
 	}
-	examineMailbox(ctx, d.dialer(), a, m.wait, d.report.print)
+	examineMailbox(ctx, d.dialer().Examine, a, m.wait, d.report.print)
 	return nil
 }
 
@@ -99,11 +100,12 @@ func (d *doctor) stored(ctx context.Context, m examinedMailbox) (found bool, err
 		return false, nil // there may be no installation at all
 	}
 	defer store.Close()
-	return found, examineStored(ctx, store, d.dialer(), m, tell)
+	pool, _ := d.pool(store, slog.New(slog.DiscardHandler))
+	return found, examineStored(ctx, store, pool, m, tell)
 }
 
 // examineStored examines the accounts that have the address.
-func examineStored(ctx context.Context, store *registry.Store, dialer watcher.Dialer, m examinedMailbox, tell func(finding)) error {
+func examineStored(ctx context.Context, store *registry.Store, pool *watcher.Pool, m examinedMailbox, tell func(finding)) error {
 	accounts, err := store.Accounts.List()
 	if err != nil {
 		return err
@@ -117,21 +119,21 @@ func examineStored(ctx context.Context, store *registry.Store, dialer watcher.Di
 			tell(finding{idlepush.VerdictWrong, "settings", "its row in the store was changed without the key: remove it, and add it again", 0})
 			continue
 		}
-		examineMailbox(ctx, dialer, a, m.Wait, tell)
+		examineMailbox(ctx, pool.Examine, a, m.Wait, tell)
 	}
 	return nil
 }
 
 // examineMailbox examines a mail server and the login. What the server says is told without the
 // user name.
-func examineMailbox(ctx context.Context, dialer watcher.Dialer, a idlepush.Account, wait bool, tell func(finding)) {
+func examineMailbox(ctx context.Context, examine func(context.Context, idlepush.Account, time.Duration, func(idlepush.Step)), a idlepush.Account, wait bool, tell func(finding)) {
 	limit, sent := mailboxWait, time.Duration(0)
 	if wait {
 		sent = sentWait
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit+sent)
 	defer cancel()
-	dialer.Examine(ctx, a, sent, func(s idlepush.Step) {
+	examine(ctx, a, sent, func(s idlepush.Step) {
 		if said := s.Params[codes.Said]; said != "" {
 			s.Reason = s.With(codes.Said, strings.ReplaceAll(said, a.Username, "…"))
 		}

@@ -139,7 +139,7 @@ func TestDoctorOfMailbox(t *testing.T) {
 		"the right password": {s.Mail.Password + "\n", at, 0, []string{"ok server the login works", "ok server folders in the mailbox: "}},
 		"no end of line":     {s.Mail.Password, at, 0, []string{"ok server the login works"}},
 		"a wrong password":   {"planted-wrong\n", at, 1, []string{"ok server the server takes a password", "wrong server the mail server refuses"}},
-		"no password":        {"", at, 0, []string{"look server no password is given"}},
+		"no password":        {"", at, 0, []string{"look server there is nothing to log in with"}},
 		"a closed port":      {"", []string{"ben@example.org", "--host", "localhost", "--port", "1"}, 1, []string{"wrong server no connection"}},
 		"a wrong security":   {"", append(at, "--security", "starttls"), 1, []string{"wrong server "}},
 		"no server found":    {"", []string{"ben@no-such-domain.invalid"}, 1, []string{"wrong settings No settings were found"}},

@@ -40,10 +40,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	}
 	jumped := make(chan struct{}, 1)
 	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
-	clients := newOAuthClients(s, store.Accounts)
-	dialer := s.dialer()
-	dialer.Client = clients.client
-	pool := &watcher.Pool{Store: store.Mail, Log: log, Dialer: dialer}
+	pool, clients := s.pool(store, log)
 	group, ctx := errgroup.WithContext(ctx)
 	api, err := s.handler(ctx, store, dispatcher, pool, clients, log)
 	if err != nil {
@@ -64,7 +61,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	} else {
 		mux := http.NewServeMux()
 		s.servePasswordLink(mux, store, log)
-		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, getenv: os.Getenv, outside: internet()}, pool.Dialer)
+		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, getenv: os.Getenv, outside: internet()}, pool)
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })
 	}
 	group.Go(func() error { dispatcher.Run(ctx); return nil })
@@ -130,6 +127,13 @@ func (s settings) pageURL(store *registry.Store, addr net.Addr) string {
 		return "http://localhost:" + port + "/"
 	}
 	return "http://" + addr.String() + "/"
+}
+
+// pool returns the pool of the accounts in the store, and the clients by which it gets tokens.
+func (s settings) pool(store *registry.Store, log *slog.Logger) (*watcher.Pool, *oauthClients) {
+	clients, dialer := newOAuthClients(s, store.Accounts), s.dialer()
+	dialer.Client = clients.client
+	return &watcher.Pool{Store: store.Mail, Log: log, Dialer: dialer}, clients
 }
 
 // dialer returns what connects to mail servers.

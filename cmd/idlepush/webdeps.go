@@ -60,7 +60,7 @@ func (s settings) mailConfig(pool *watcher.Pool, clients *oauthClients, texts co
 			return discovery(found, texts), err
 		},
 		Examine: func(ctx context.Context, a idlepush.Account) (steps []idlepush.Step) {
-			pool.Dialer.Examine(ctx, a, 0, func(s idlepush.Step) { steps = append(steps, s) })
+			pool.Examine(ctx, a, 0, func(s idlepush.Step) { steps = append(steps, s) })
 			return steps
 		},
 		Live: func(account string) web.Live { return web.Live(pool.Live(account)) },

@@ -89,8 +89,8 @@ func (p *Pool) CheckToken(ctx context.Context, a idlepush.Account, token idlepus
 	return p.dialer().CheckToken(ctx, a, token)
 }
 
-// Examine is Dialer.Examine for an account of the store, as it is there. If a provider opens it, the
-// first step gets an access token.
+// Examine is Dialer.Examine for an account of the store, as it is there. If a provider opens it,
+// the first step gets an access token.
 func (p *Pool) Examine(ctx context.Context, a idlepush.Account, wait time.Duration, tell func(idlepush.Step)) {
 	if opened := p.access(&a); opened != nil {
 		x := &examination{p.dialer(), &a, tell}

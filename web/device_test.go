@@ -122,8 +122,8 @@ func deviceAddressChanged(t *testing.T) {
 			t.Parallel()
 			h := newTestServer(t)
 			made := h.call(h.anna.full, "POST", "/devices", apnsDevice().with("environment", "production"), 201)
-			// The request is authenticated, again with its body, reads the device, and reads it again to
-			// change it.
+			// The request is authenticated, again with its body, reads the device, and reads it
+			// again to change it.
 			h.at(4, func() error {
 				d, err := h.store.Devices.Get(made.id())
 				if err == nil {

@@ -215,7 +215,8 @@ func (l *limits) take(c caller, user, name string, known bool, now time.Time) er
 	if err := l.strangers.take(name, now); err != nil {
 		return err
 	}
-	// To keep the count of a user takes a commit: who asks must not tell by the time who lives here.
+	// To keep the count of a user takes a commit: who asks must not tell by the time who lives
+	// here.
 	_, err := l.registered.Guess("", func(time.Time) (time.Time, time.Duration) { return now, 0 })
 	return err
 }

@@ -21,8 +21,8 @@ var fingerprint = regexp.MustCompile(`^[0-9A-F]{2}(:[0-9A-F]{2}){31}$`)
 // Valid reports whether f has the form of a fingerprint.
 func (f Fingerprint) Valid() bool { return fingerprint.MatchString(string(f)) }
 
-// FingerprintOf returns the fingerprint of a certificate.
-func FingerprintOf(c *x509.Certificate) Fingerprint {
+// fingerprintOf returns the fingerprint of a certificate.
+func fingerprintOf(c *x509.Certificate) Fingerprint {
 	sum := sha256.Sum256(c.Raw)
 	return Fingerprint(strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":"))
 }
@@ -46,7 +46,7 @@ const (
 // beginning.
 func CertificateOf(c *x509.Certificate) Certificate {
 	line := func(text string) string { return cleantext.Line(text, maxCertificateText) }
-	d := Certificate{Fingerprint: FingerprintOf(c), Subject: line(c.Subject.String()), From: c.NotBefore, Until: c.NotAfter, Issuer: line(c.Issuer.String())}
+	d := Certificate{Fingerprint: fingerprintOf(c), Subject: line(c.Subject.String()), From: c.NotBefore, Until: c.NotAfter, Issuer: line(c.Issuer.String())}
 	for _, name := range c.DNSNames[:min(len(c.DNSNames), maxCertificateNames)] {
 		d.Names = append(d.Names, line(name))
 	}

@@ -10,7 +10,7 @@ import (
 func TestClients(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	other := idlepush.OAuthClient{Provider: idlepush.OtherProvider, Issuer: "https://login.example.org", ID: "1", Secret: "one"}
+	other := idlepush.OAuthClient{Provider: "other", Issuer: "https://login.example.org", ID: "1", Secret: "one"}
 	google := idlepush.OAuthClient{Provider: "google", ID: "2"}
 	hold := func(when string, want ...idlepush.OAuthClient) {
 		t.Helper()

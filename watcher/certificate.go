@@ -18,7 +18,7 @@ func (d Dialer) trust(a *idlepush.Account) func(*x509.Certificate, netguard.Targ
 		return nil
 	}
 	return func(c *x509.Certificate, at netguard.Target) bool {
-		return d.mayPin(at) && idlepush.FingerprintOf(c) == a.Pin
+		return d.mayPin(at) && idlepush.CertificateOf(c).Fingerprint == a.Pin
 	}
 }
 

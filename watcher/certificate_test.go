@@ -53,7 +53,9 @@ func homemade(t *testing.T, template x509.Certificate) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-func fingerprintOf(c tls.Certificate) idlepush.Fingerprint { return idlepush.FingerprintOf(c.Leaf) }
+func fingerprintOf(c tls.Certificate) idlepush.Fingerprint {
+	return idlepush.CertificateOf(c.Leaf).Fingerprint
+}
 
 // serveTLS serves a script that shows the certificate, with this kind of connection.
 func serveTLS(t *testing.T, security idlepush.Security, certificate tls.Certificate) (port int) {

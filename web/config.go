@@ -72,7 +72,7 @@ type MailConfig struct {
 
 // OAuthConfig holds what the API needs of the providers where people sign in to their mailboxes.
 type OAuthConfig struct {
-	// Providers are those of the table of providers, and idlepush.OtherProvider.
+	// Providers are those of the table of providers, and "other", which is in none.
 	Providers []OAuthProvider
 
 	// Settings are the clients that settings have. They win over those that admins set.
@@ -110,8 +110,8 @@ type Tokens struct{ Access, Refresh idlepush.Secret }
 
 // OAuthProvider is one where people can sign in to their mailboxes.
 type OAuthProvider struct {
-	Name  string // of the table, or idlepush.OtherProvider
-	Title string // for people; empty: it is not known
+	Name  string // in the table, or "other"
+	Title string // for people; empty: it is "other"
 }
 
 // PushConfig holds what the API needs of push services.

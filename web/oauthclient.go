@@ -112,7 +112,7 @@ func (h *oauthClientHandlers) change(ctx context.Context, c caller, in *byProvid
 	} else if next.ID == now.ClientID && next.Issuer == now.Issuer && now.ClientID != "" {
 		next.Secret = stored[slices.IndexFunc(stored, func(c idlepush.OAuthClient) bool { return c.Provider == in.Provider })].Secret
 	}
-	if err := clientFaults(next).err(); err != nil {
+	if err := clientFaults(next, h.oauth.Providers[i].Title == "").err(); err != nil {
 		return nil, err
 	}
 	if next.ID != "" && next.Issuer != "" && next.Issuer != now.Issuer {
@@ -142,9 +142,10 @@ func (h *oauthClientHandlers) checkIssuer(ctx context.Context, c caller, issuer 
 	return stillAdmitted(h.logins, c)
 }
 
-// clientFaults returns the faults of a client that can be found without its provider.
-func clientFaults(c idlepush.OAuthClient) (f faults) {
-	switch other := c.Provider == idlepush.OtherProvider; {
+// clientFaults returns the faults of a client that can be found without its provider. other reports
+// whether that is in no table.
+func clientFaults(c idlepush.OAuthClient, other bool) (f faults) {
+	switch {
 	case other && c.Issuer == "" && c.ID != "":
 		f.add(fault("issuer", "field_required"))
 	case !other && c.Issuer != "":

@@ -89,7 +89,7 @@ func isEndpoint(text string) bool {
 // that is in no table.
 func (h *testServer) oauthConfig() OAuthConfig {
 	return OAuthConfig{
-		Providers: []OAuthProvider{{"google", "Google"}, {"yahoo", "Yahoo"}, {idlepush.OtherProvider, ""}},
+		Providers: []OAuthProvider{{"google", "Google"}, {"yahoo", "Yahoo"}, {"other", ""}},
 		Settings:  []idlepush.OAuthClient{{Provider: "yahoo", ID: "set", Secret: marker}},
 		CheckIssuer: func(_ context.Context, issuer string) error {
 			if !strings.HasPrefix(issuer, "https://login.example.net") {

@@ -9,6 +9,9 @@ import (
 	"idlepush/watcher/oauth"
 )
 
+// otherProvider is the name of the provider that is in no table. There can be one.
+const otherProvider = "other"
+
 // ofClients returns the settings of the OAuth clients: two for each provider of the table, and
 // three for one that is not there.
 func ofClients() (list []setting) {
@@ -25,7 +28,7 @@ func ofClients() (list []setting) {
 				return nil
 			}
 		}
-		if provider == idlepush.OtherProvider {
+		if provider == otherProvider {
 			set := client(func(c *idlepush.OAuthClient, v string) { c.Issuer = v })
 			list = append(list, setting{"oauth-issuer", "", false, "the https `address` of an OAuth provider that has no settings of its own", func(s *settings, v string) error {
 				if !isIssuer(v) {
@@ -43,7 +46,7 @@ func ofClients() (list []setting) {
 	for _, p := range oauth.Table() {
 		of(p.Name, "oauth-"+p.Name+"-client", p.Title)
 	}
-	of(idlepush.OtherProvider, "oauth-client", "the provider of oauth-issuer")
+	of(otherProvider, "oauth-client", "the provider of oauth-issuer")
 	return list
 }
 
@@ -60,7 +63,7 @@ func (s settings) checkClients() error {
 	}
 	for provider, c := range s.oauth {
 		prefix := "oauth-" + provider + "-client"
-		if provider == idlepush.OtherProvider {
+		if provider == otherProvider {
 			prefix = "oauth-client"
 			if c.Issuer == "" {
 				return missing("oauth-issuer", "oauth-client-id and oauth-client-secret")

@@ -124,7 +124,7 @@ func (c *oauthClients) config(pool *watcher.Pool, log *slog.Logger) web.OAuthCon
 	for _, p := range oauth.Table() {
 		config.Providers = append(config.Providers, web.OAuthProvider{Name: p.Name, Title: p.Title})
 	}
-	config.Providers = append(config.Providers, web.OAuthProvider{Name: idlepush.OtherProvider})
+	config.Providers = append(config.Providers, web.OAuthProvider{Name: otherProvider})
 	return config
 }
 

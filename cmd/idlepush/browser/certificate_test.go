@@ -17,7 +17,7 @@ func TestCertificate(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Chromium(t)
 	s := startSystem(t)
-	first := idlepush.FingerprintOf(s.Mail.ReplaceCertificate(t))
+	first := idlepush.CertificateOf(s.Mail.ReplaceCertificate(t)).Fingerprint
 	p := chromium.Open(t, s.setupLink(t))
 	enterLogin(t, p, "Begin", "anna", systemtest.Password)
 	asks := func(t *testing.T, fingerprint idlepush.Fingerprint) {
@@ -71,7 +71,7 @@ func TestCertificate(t *testing.T) {
 		return view
 	}
 	wait(t, "watching", "", first)
-	second := idlepush.FingerprintOf(s.Mail.ReplaceCertificate(t))
+	second := idlepush.CertificateOf(s.Mail.ReplaceCertificate(t)).Fingerprint
 	view := wait(t, "attention", "certificate_changed", first)
 
 	t.Run("a changed one needs attention, and the mailbox leads to it", func(t *testing.T) {

@@ -300,7 +300,7 @@ func shownAt(t *testing.T, a *idlepush.Account) idlepush.Fingerprint {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	return idlepush.FingerprintOf(conn.ConnectionState().PeerCertificates[0])
+	return idlepush.CertificateOf(conn.ConnectionState().PeerCertificates[0]).Fingerprint
 }
 
 func forbidAll(netguard.Target) error { return errors.New("no") }

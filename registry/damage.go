@@ -77,6 +77,19 @@ func (d damage) warnings() (list []idlepush.Reason) {
 	return list
 }
 
+// Damaged returns the users whose rows are damaged, in no order. What the rows say is not to be
+// believed, so they have nothing but an id and a time. Remove removes such a user.
+func (s Users) Damaged() (list []idlepush.User, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		rows, err := users.Damaged(tx)
+		for _, row := range rows {
+			list = append(list, idlepush.User{ID: string(row.Key), Created: row.Value.Created})
+		}
+		return err
+	})
+	return list, err
+}
+
 // contain keeps warnings of the rows that are damaged, and notifies the people whose device or
 // mailbox it was. It removes those of devices, tokens, invites, grants and clients: a person
 // registers, logs in, consents or sets the client again. Those of users and accounts stay, until

@@ -399,6 +399,8 @@ var calls = []call{
 		}},
 	{method: "Users.Get",
 		do: func(f furnished) (any, error) { return f.s.Users.Get(f.ben.ID) }},
+	{method: "Users.Damaged",
+		do: func(f furnished) (any, error) { return f.s.Users.Damaged() }},
 	{method: "Users.List",
 		do: func(f furnished) (any, error) { return f.s.Users.List() }},
 	{method: "Mail.Twins", reads: "notifications 1",

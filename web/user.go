@@ -16,6 +16,7 @@ type Person struct {
 	User
 	Mailboxes Mailboxes `json:"mailboxes"`
 	Devices   Devices   `json:"devices"`
+	Damaged   bool      `json:"damaged,omitempty" doc:"Whether the row of the person in the store is damaged: nobody can log in as that person, who can only be removed. The name and the role are not known"`
 }
 
 // Mailboxes counts the mailboxes of a user.
@@ -115,11 +116,19 @@ func (h *userHandlers) listUsers(_ context.Context, c caller, in *pageOf) (*body
 	if err != nil {
 		return nil, err
 	}
+	damaged, err := h.users.Damaged()
+	if err != nil {
+		return nil, err
+	}
 	show, err := h.personView()
 	if err != nil {
 		return nil, err
 	}
-	return listOf(users, userPlace, *in, show)
+	return listOf(append(users, damaged...), userPlace, *in, func(u idlepush.User) (Person, error) {
+		p, err := show(u)
+		p.Damaged = slices.Contains(damaged, u)
+		return p, err
+	})
 }
 
 func (h *userHandlers) listNames(_ context.Context, _ caller, in *pageOf) (*body[List[personName]], error) {

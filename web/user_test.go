@@ -1,14 +1,21 @@
 package web
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	v1 "idlepush/registry/migrate/v1"
+	"idlepush/registry/registrytest"
+	"idlepush/registry/table"
 )
 
 func TestUsers(t *testing.T) {
 	t.Parallel()
 	t.Run("an admin manages people and sees no content", userManagedByAdmin)
+	t.Run("an admin sees and removes a person whose row is damaged", userDamaged)
 	t.Run("a role changes at once, and one admin always stays", userRoleChanges)
 }
 
@@ -96,4 +103,42 @@ func userRoleChanges(t *testing.T) {
 			t.Errorf("a member sees more than names: %s", names.raw)
 		}
 	}
+}
+
+// damage changes the row of a user without the key of the store.
+func damage(t *testing.T, dir, user string) {
+	t.Helper()
+	db, err := table.Open(filepath.Join(dir, "idlepush.db"), table.Options{Key: make([]byte, 32), NoSync: true})
+	fatal(t, err)
+	err = db.Update(func(tx *table.Tx) error {
+		row, _, err := v1.Users.Unverified(tx, v1.ID(user))
+		row.Admin = !row.Admin
+		return errors.Join(err, v1.Users.Put(tx, v1.ID(user), row))
+	})
+	fatal(t, errors.Join(err, db.Close()))
+}
+
+func userDamaged(t *testing.T) {
+	t.Parallel()
+	dir, anna, ben := registrytest.DirWithUsers(t)
+	damage(t, dir, ben.ID)
+	h := testServerAt(t, dir)
+	h.anna.id = anna.ID
+	token := h.provedToken(anna.ID)
+	find := func() (list []map[string]any) {
+		for _, item := range h.call(token, "GET", "/users", nil, 200).body["items"].([]any) {
+			if p := item.(map[string]any); p["damaged"] == true {
+				list = append(list, p)
+			}
+		}
+		return list
+	}
+	if list := find(); len(list) != 1 || list[0]["id"] != ben.ID || list[0]["name"] != "" || list[0]["admin"] != false {
+		t.Fatalf("damaged are %v", list)
+	}
+	h.call(token, "DELETE", "/users/"+ben.ID, nil, 204)
+	if list := find(); len(list) != 0 {
+		t.Errorf("it is there still: %v", list)
+	}
+	h.call(token, "POST", "/users", object{"name": "Ben", "password": password}, 201)
 }

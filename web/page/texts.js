@@ -303,6 +303,8 @@ self.texts = {
 	member: "Member",
 	you: "you",
 	personHas: (mailboxes, devices) => `${mailboxes} ${mailboxes === 1 ? "mailbox" : "mailboxes"}, ${devices} ${devices === 1 ? "device" : "devices"}`,
+	damagedPerson: "A person whose data is damaged",
+	damagedPersonText: "Nobody can log in as this person. Restore the store from your backup, or remove the person and invite them again.",
 	personNeeds: "A mailbox or device needs attention.",
 	invite: "Invite somebody",
 	inviteAdmin: "As an admin, who manages people",

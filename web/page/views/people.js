@@ -40,24 +40,26 @@ function openInvite(invite, users) {
 
 function person(user, users) {
 	const path = `/users/${user.id}`;
+	const name = user.damaged ? texts.damagedPerson : user.name;
 	const sharedWith = users.filter(({ id }) => user.mailboxes.shared_with.includes(id)).map(({ name }) => name);
 	const self = user.id === session.user.id;
 	const link = el("div", { "aria-live": "polite" });
 	return [
-		el("div", { class: "row" }, el("h2", {}, user.name, self && ` (${texts.you})`), el("span", { class: "soft" }, user.admin ? texts.admin : texts.member)),
+		el("div", { class: "row" }, el("h2", {}, name, self && ` (${texts.you})`), !user.damaged && el("span", { class: "soft" }, user.admin ? texts.admin : texts.member)),
 		el("p", { class: "soft" }, texts.personHas(user.mailboxes.total, user.devices.total)),
 		user.mailboxes.attention + user.devices.suspect > 0 && el("p", { class: "state warn" }, texts.personNeeds),
+		user.damaged && el("p", { class: "state bad" }, texts.damagedPersonText),
 		!self && link,
 		!self && el("div", { class: "buttons" },
-			button(texts.newPasswordFor, async () => {
+			!user.damaged && button(texts.newPasswordFor, async () => {
 				const invite = await proved(() => call("POST", "/invites", { for: "password", user: user.id }));
 				if (invite) {
 					link.replaceChildren(el("p", {}, texts.newPasswordText(user.name)), invitation(invite));
 				}
 			}, { "aria-label": `${texts.newPasswordFor}: ${user.name}` }),
-			button(user.admin ? texts.makeMember : texts.makeAdmin, () => proved(() => call("PATCH", path, { admin: !user.admin })), { id: `role-${user.id}` }),
+			!user.damaged && button(user.admin ? texts.makeMember : texts.makeAdmin, () => proved(() => call("PATCH", path, { admin: !user.admin })), { id: `role-${user.id}` }),
 			button(texts.removePerson, async () => {
-				if (await confirmed(texts.removePersonSure(user.name, user.mailboxes.shared, sharedWith), texts.removePerson, texts.cancel)) {
+				if (await confirmed(texts.removePersonSure(name, user.mailboxes.shared, sharedWith), texts.removePerson, texts.cancel)) {
 					await call("DELETE", path);
 				}
 			}, { class: "danger" })),

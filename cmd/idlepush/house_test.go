@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -23,10 +29,21 @@ func TestMain(m *testing.M) {
 		if os.Getenv(withThrowaway) != "" {
 			services = append(services, throwaway)
 		}
+		internet = noInternet
 		os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
 	testenv.SetParallel(atOnce)
 	goleak.VerifyTestMain(m)
+}
+
+// noInternet is one that cannot be reached. No test asks the real one.
+func noInternet() outside {
+	o := outside{clock: "https://127.0.0.1:1/", hosts: []string{"mail.example:993"}, client: &http.Client{Timeout: time.Second}}
+	o.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+	}
+	o.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to host") }
+	return o
 }
 
 // itself is this test binary as the program.

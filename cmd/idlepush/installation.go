@@ -45,8 +45,9 @@ type outside struct {
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// internet is the real one. The clock is that of the server that discovery asks, too.
-func internet() outside {
+// internet is the real one; tests have another. The clock is that of the server that discovery
+// asks, too.
+var internet = func() outside {
 	return outside{
 		clock:  "https://autoconfig.thunderbird.net/",
 		hosts:  []string{"imap.gmail.com:993", "outlook.office365.com:993"},

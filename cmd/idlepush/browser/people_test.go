@@ -178,6 +178,36 @@ func TestPeople(t *testing.T) {
 		anna.Click(t, "css:dialog .danger")
 		s.openView(t, anna, "activity", "Add it again")
 	})
+	// The answer is fake: package web has a row that is damaged.
+	t.Run("a person whose row is damaged can be removed", func(t *testing.T) {
+		anna.Eval(t, nil, `() => {
+			const real = self.fetch;
+			self.removed = false;
+			self.fetch = async (...request) => {
+				const path = String(request[0]).replace(/\?.*/, "");
+				if (path.endsWith("/users/gone") && request[1]?.method === "DELETE") {
+					self.removed = true;
+					return new Response(null, { status: 204 });
+				}
+				const answer = await real(...request);
+				if (!path.endsWith("/users")) {
+					return answer;
+				}
+				const list = await answer.json();
+				list.items.push({ id: "gone", name: "", admin: false, damaged: true, created: "2026-01-01T00:00:00Z",
+					mailboxes: { total: 1, attention: 0, shared: 0, shared_with: [] }, devices: { total: 0, suspect: 0 } });
+				return new Response(JSON.stringify(list), { headers: { "Content-Type": "application/json" } });
+			};
+			location.hash = "#/people";
+		}`)
+		anna.WaitText(t, "A person whose data is damaged")
+		anna.WaitText(t, "Nobody can log in as this person.")
+		checkSizes(t, anna)
+		anna.Eval(t, nil, `() => [...document.querySelectorAll("main li.card")].find((card) => card.querySelector("h2")?.textContent === "A person whose data is damaged").querySelector("button").click()`)
+		anna.WaitText(t, "Remove A person whose data is damaged with all mailboxes")
+		anna.Click(t, "css:dialog .danger")
+		anna.Wait(t, "they are removed", `() => self.removed`)
+	})
 	// Package web tests the limit itself in virtual time. Here the answer is fake, so that the test
 	// need not guess faster than the limit recovers.
 	t.Run("after too many guesses the form shows the reason", func(t *testing.T) {

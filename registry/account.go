@@ -96,7 +96,8 @@ func putStatus(tx *table.Tx, account string, st idlepush.Status) error {
 // caller has checked that the login of a works, at a.Status.LoggedIn. a.Owner sees its
 // notifications from now on, and its owner is notified; see codeShareJoined. If the login of the
 // existing account does not work, it takes that of a and starts again. A login at a server with a
-// certificate that only a.Owner pins proves nothing to others: Add returns ErrTaken then.
+// certificate that only a.Owner pins, or at an odd port, proves nothing to others: Add returns
+// ErrTaken then.
 //
 // If a.OAuth is set, a.Password is the refresh token. No method but [Mail.Grant] returns it.
 //
@@ -165,13 +166,19 @@ func (c *core) add(set *queueSet, a idlepush.Account, session string) (out idlep
 	return a, true, putStatus(tx, a.ID, a.Status)
 }
 
+// provesLogin reports whether a login of somebody else at the server of a is one at that of the
+// account: not by a certificate that only they trust, nor at a port of the host that may be theirs.
+func provesLogin(a, account idlepush.Account) bool {
+	return (a.Pin == "" || a.Pin == account.Pin) && (a.Port == account.Port || a.Port == 143 || a.Port == 993)
+}
+
 // joinByPassword shares an existing account with a.Owner, for whom the login of a works.
 func joinByPassword(set *queueSet, account string, a idlepush.Account) (idlepush.Account, error) {
 	out, row, err := readAccount(set.tx, account)
 	if err != nil {
 		return out, err
 	}
-	if a.Pin != "" && a.Pin != out.Pin && a.Owner != out.Owner {
+	if a.Owner != out.Owner && !provesLogin(a, out) {
 		return out, ErrTaken
 	}
 	out.Revision++

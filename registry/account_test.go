@@ -614,6 +614,11 @@ func addPinned(t *testing.T) {
 		if _, _, err := s.Accounts.Add(again, "", dawn); !errors.Is(err, ErrTaken) {
 			t.Errorf("%s: bob adds it by a certificate of his own: %v", state, err)
 		}
+		port := again
+		port.Pin, port.Port = "", 20143
+		if _, _, err := s.Accounts.Add(port, "", dawn); !errors.Is(err, ErrTaken) {
+			t.Errorf("%s: bob adds it by a server of his own on the same host: %v", state, err)
+		}
 		if got, err := s.Accounts.Get(a.ID); err != nil || got.Visible(bob.ID) || got.Pin != "" || got.Password != a.Password {
 			t.Errorf("%s: then it is %+v, %v", state, got, err)
 		}

@@ -222,7 +222,7 @@ func (h *accountHandlers) createAccount(ctx context.Context, c caller, in *body[
 		giveBack()
 	}
 	if errors.Is(err, registry.ErrTaken) {
-		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseCertificate)
+		return nil, problem(http.StatusConflict, "taken").with(codes.Case, caseOtherServer)
 	}
 	if err != nil {
 		return nil, notAdded(h.notOffered(err), "too_many_accounts")

@@ -67,7 +67,7 @@ var Codes = []codes.Entry{
 		caseDevice:  "That address is registered as another device. Remove one of the two.",
 		caseMailbox: "That mailbox is watched already, as another account.",
 
-		caseCertificate: "That mailbox is watched already, and its owner does not trust this certificate. Ask the owner to trust it, or to share the mailbox.",
+		caseOtherServer: "That mailbox is watched already, at another port or with another certificate. Ask its owner to share it.",
 		casePasskey:     "You have this passkey already.",
 	}},
 	{Code: "token_has_device", Text: "This token has a device already. Change that one, or make another token."},
@@ -181,7 +181,7 @@ const (
 	caseOwnName      = "own_name"
 	caseProof        = "proof"
 	caseAdminInvite  = "admin_invite"
-	caseCertificate  = "certificate"
+	caseOtherServer  = "other_server"
 	caseUnencrypted  = "unencrypted"
 	caseAdmin        = "admin"
 	caseConsent      = "consent"

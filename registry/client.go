@@ -11,8 +11,8 @@ func (row clientRow) secretPlace(tx *table.Tx, k table.Text) table.Place {
 	return clients.Place(tx, k).With(row.Issuer, row.ID)
 }
 
-// Clients returns the OAuth clients that admins have set, by provider. One whose row is damaged is
-// not there.
+// Clients returns the OAuth clients that admins have set, by provider. It leaves out
+// those whose rows are damaged.
 func (s Accounts) Clients() (list []idlepush.OAuthClient, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		keys, err := clients.Keys(tx, table.Range{}, table.NoLimit)
@@ -34,8 +34,8 @@ func (s Accounts) Clients() (list []idlepush.OAuthClient, err error) {
 	return list, err
 }
 
-// SetClient stores an OAuth client in the place of the one that its provider has. One without an ID
-// removes that.
+// SetClient stores an OAuth client in place of the one that its provider has. A client without an
+// ID removes it.
 func (s Accounts) SetClient(c idlepush.OAuthClient) error {
 	return s.db.Update(func(tx *table.Tx) (err error) {
 		k := table.Text(c.Provider)

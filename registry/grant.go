@@ -80,9 +80,9 @@ func (m Mail) Grant(seen idlepush.Account) (refresh idlepush.Secret, err error) 
 	return refresh, err
 }
 
-// SetGrant replaces the refresh token of an account by the one that its provider gave for it. It
-// returns ErrStale if it is not old any more: a person has consented anew, or changed the account
-// to another mailbox. Other edits do not matter, because old may be of no use any more.
+// SetGrant replaces the refresh token of an account with the one that its provider gave for it. It
+// returns ErrStale if old is no longer the stored one: a person has consented anew, or changed the
+// account to another mailbox. Other edits do not matter, because old may be of no use any more.
 func (m Mail) SetGrant(account string, old, refresh idlepush.Secret) error {
 	return m.db.Update(func(tx *table.Tx) error {
 		row, err := accountRowOf(tx, account)

@@ -18,15 +18,15 @@ const (
 	// minTokenSession is the shortest time after which a session makes way because of its token.
 	minTokenSession = 5 * time.Minute
 
-	// refreshGrace is how long the answer of a provider is awaited once nobody needs it any more.
+	// refreshGrace is how much longer a provider's answer is awaited once the caller has gone.
 	refreshGrace = 5 * time.Second
 
 	// maxTokenWait is the longest wait that a provider is granted at once.
 	maxTokenWait = time.Hour
 )
 
-// access opens the mailbox of one account with OAuth. It gets access tokens, which are kept in
-// memory only, and may be used from several goroutines: one after the other asks the provider.
+// access opens the mailbox of one account with OAuth. It gets access tokens, and keeps them in
+// memory only. Several goroutines may use it: they ask the provider one at a time.
 type access struct {
 	dialer Dialer
 	store  registry.Mail
@@ -38,8 +38,8 @@ type access struct {
 	unsaved idlepush.Secret // it has replaced refresh, and could not be stored yet
 }
 
-// get returns an access token for the account, another than the one that was refused, and when it
-// is to be renewed. A refresh token that the provider has replaced is in the store by then.
+// get returns an access token for the account, other than the refused one, and when it is to be
+// renewed. A refresh token that the provider has replaced is in the store by then.
 //
 // The error is an *oauth.Error, a *storeError, registry.ErrStale, or that of ctx.
 func (x *access) get(ctx context.Context, a *idlepush.Account, refused idlepush.Secret) (token idlepush.Secret, due time.Time, err error) {
@@ -168,13 +168,13 @@ func noTokenFailure(err *oauth.Error) *Failure {
 	case oauth.Consent:
 		f.Field, f.final, f.personal, f.tellFrom = "consent", true, true, 2
 	case oauth.Admin:
-		// Nobody tells us when the admin has mended it.
+		// Nobody tells us when the admin has fixed it.
 		f.final, f.personal, f.tellFrom, f.maxWait = true, true, 1, personWait
 	}
 	return f
 }
 
-// access returns that of an account with OAuth; nil for any other.
+// access returns the access to an account with OAuth, or nil for any other account.
 func (p *Pool) access(a *idlepush.Account) *access {
 	if a.OAuth == "" {
 		return nil

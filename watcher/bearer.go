@@ -20,7 +20,7 @@ var errNoOAuth = errors.New("the server offers no login by OAuth")
 type bearer struct {
 	name    string
 	message func(*idlepush.Account) string // its Password is the token
-	closing string                         // what a server wants that has said why it refuses
+	closing string                         // the answer to a server that has said why it refuses
 }
 
 // bearers are in the order in which we prefer them: Microsoft and Google document XOAUTH2.
@@ -70,7 +70,7 @@ func statusOf(why []byte) string {
 	return strings.ToLower(fmt.Sprint(said.Status))
 }
 
-// byToken returns what a failure means for an account with OAuth: it knows no password.
+// byToken returns what a failure means for an account with OAuth, which has no password.
 func (f *Failure) byToken(a *idlepush.Account, err error) *Failure {
 	said, status := f.Params[codes.Case], ""
 	if refused, ok := errors.AsType[*bearerError](err); ok {

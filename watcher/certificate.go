@@ -12,7 +12,8 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// trust returns what accepts the certificate that the account pins. Nil: it pins none.
+// trust returns a function that accepts the certificate that the account pins, or nil if it pins
+// none.
 func (d Dialer) trust(a *idlepush.Account) func(*x509.Certificate, netguard.Target) bool {
 	if a.Pin == "" {
 		return nil
@@ -23,7 +24,7 @@ func (d Dialer) trust(a *idlepush.Account) func(*x509.Certificate, netguard.Targ
 }
 
 // mayPin reports whether a certificate may be pinned there: where a connection need not even be
-// encrypted. So nobody is asked to trust what a stranger in the public internet shows.
+// encrypted. So nobody is asked to trust what a stranger on the public internet shows.
 func (d Dialer) mayPin(at netguard.Target) bool {
 	at.Plain = true
 	return d.Permit.Check(at) == nil
@@ -49,8 +50,8 @@ func (d Dialer) withCertificate(a *idlepush.Account, err error) error {
 	return &certificateError{unverified.UnverifiedCertificates[0], a.Pin, err}
 }
 
-// offer adds the certificate to the failure that it causes, so that a person can pin it. The one
-// that the clock alone may have made invalid is not offered.
+// offer adds the certificate to the failure that it causes, so that a person can pin it. One that
+// only our clock may have made invalid is not offered.
 func (f *Failure) offer(e *certificateError) {
 	shown := idlepush.CertificateOf(e.shown)
 	switch {

@@ -112,7 +112,7 @@ func (h *consentHandlers) finish(ctx context.Context, w work) {
 	h.waiting.settle(c, tokens.Refresh, check, h.reasonOf(err), time.Now())
 }
 
-// reasonOf returns why a consent has failed, for its person; zero: it has not.
+// reasonOf returns why a consent has failed, for its person; the zero Reason: it has not.
 func (h *consentHandlers) reasonOf(err error) idlepush.Reason {
 	e, known := errors.AsType[*CheckError](err)
 	switch {
@@ -232,7 +232,7 @@ func (h *consentHandlers) redirectFor(c caller, flow, provider string) (string, 
 	return at + redirectPath, nil
 }
 
-// view returns the person's consent of that id.
+// view returns the person's consent with that id.
 func (h *consentHandlers) view(id string, c caller) (*body[consentView], error) {
 	is, err := h.waiting.get(id, c.user.ID, time.Now())
 	if err != nil {
@@ -267,7 +267,7 @@ func (h *consentHandlers) remove(_ context.Context, c caller, in *byID) (*struct
 	return nil, nil
 }
 
-// use removes the caller's consent of that id, and returns the account with its refresh token. It
+// use removes the caller's consent with that id, and returns the account with its refresh token. It
 // returns a FieldError if it is for another mailbox, or cannot be used. giveBack keeps the consent,
 // for another try.
 func (h *consentHandlers) use(c caller, id string, a idlepush.Account) (with idlepush.Account, giveBack func(), err error) {

@@ -15,7 +15,7 @@ import (
 // 3.2).
 type answer struct {
 	status int
-	after  time.Duration // until which the provider does not want to be asked
+	after  time.Duration // how long the provider does not want to be asked again
 	json   bool          // it was a JSON object
 
 	Access    string `json:"access_token"`
@@ -35,7 +35,7 @@ type answer struct {
 	Numbers     []number `json:"error_codes"` // Microsoft's own
 }
 
-// number is a number of JSON, or a text that holds one, as some servers send it.
+// number is a JSON number, or a string that holds one, as some servers send it.
 type number float64
 
 func (n *number) UnmarshalJSON(text []byte) error {
@@ -81,8 +81,8 @@ func (a answer) usable() bool {
 	return usable(a.Access) && (a.Refresh == "" || usable(a.Refresh)) && (a.Type == "" || strings.EqualFold(a.Type, "bearer"))
 }
 
-// parseAnswer reads an answer. A body that is no JSON object is no error here: its status counts. A
-// value of the wrong type is as if it were missing.
+// parseAnswer reads an answer. A body that is not a JSON object is no error here: the status
+// counts. A value of the wrong type counts as missing.
 func parseAnswer(status int, header http.Header, body []byte, now time.Time) answer {
 	var a answer
 	err := json.Unmarshal(body, &a)

@@ -30,10 +30,10 @@ type Token struct {
 // NewVerifier returns a random secret for one consent (RFC 7636 section 4.1).
 func NewVerifier() string { return oauth2.GenerateVerifier() }
 
-// CodeURL returns where a person consents. The provider then sends the browser to redirect, with a
-// code and the state. redirect is as the client was registered with it. state and verifier are
-// random and for this one consent. email is the mailbox that is offered for the choice; it may be
-// empty.
+// CodeURL returns the URL at which a person consents. The provider then sends the browser to
+// redirect, with a code and the state. redirect is the one that the client was registered with.
+// state and verifier are random and for this one consent. email is the mailbox that the provider
+// suggests to the person; it may be empty.
 func (c Client) CodeURL(redirect, state, verifier, email string) string {
 	config := oauth2.Config{ClientID: c.ID, RedirectURL: redirect, Scopes: c.Provider.Scopes, Endpoint: oauth2.Endpoint{AuthURL: c.Provider.AuthURL}}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier)}

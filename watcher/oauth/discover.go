@@ -89,8 +89,8 @@ func (d *Discoverer) metadata(ctx context.Context, issuer url.URL) (metadata, er
 	return metadata{}, failed
 }
 
-// addresses are where an issuer's metadata may be: RFC 8414 section 3.1 puts the name between host
-// and path, OpenID Connect Discovery 1.0 section 4 behind the path.
+// addresses returns the URLs at which an issuer's metadata may be: RFC 8414 section 3.1 puts the
+// well-known name between host and path, OpenID Connect Discovery 1.0 section 4 after the path.
 func addresses(issuer url.URL) []string {
 	path := strings.TrimSuffix(issuer.Path, "/")
 	at := func(path string) string {
@@ -178,7 +178,7 @@ func (d *Discoverer) check(ctx context.Context, m metadata, issuer string) strin
 }
 
 // reachable reports whether all addresses of an endpoint's host may be dialed. The browser goes to
-// one of the endpoints, and must not be sent into the house either.
+// one of the endpoints, and must not be sent into the local network either.
 func (d *Discoverer) reachable(ctx context.Context, endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil {

@@ -41,8 +41,8 @@ func (p Provider) failure(code codes.Code, remedy Remedy) *Error {
 	return &Error{Reason: idlepush.Reason{Code: code, Params: map[string]string{"provider": p.Title}}, Remedy: remedy}
 }
 
-// to returns the Error as it is told to whom it is about. A person who waits for it tries again;
-// nothing does so by itself.
+// to returns the Error in the words for what was asked. A person who is waiting must try again;
+// nothing else does.
 func (e *Error) to(what asked) *Error {
 	if e.Remedy == Retry && what != asksRefresh {
 		e.Reason = e.With(codes.Case, personWaits)

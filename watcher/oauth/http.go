@@ -20,18 +20,18 @@ const (
 	maxAnswer = 64 << 10         // bytes
 )
 
-// errFaulty means that what answers is no authorization server.
+// errFaulty means that whatever answers is not an authorization server.
 var errFaulty = errors.New("the answer is too large or was cut off")
 
 // NewHTTP returns a client for [Client] and [Discoverer] that dials only addresses that permit
-// allows. It believes the certificates of roots; nil: those that the system believes.
+// allows. It trusts the certificate authorities in roots; nil: those of the system.
 func NewHTTP(permit netguard.Permit, roots *x509.CertPool) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                  nil, // a proxy would dial without asking permit
 		DialContext:            netguard.Guard(net.Dialer{Timeout: within}, permit, false),
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    within,
-		DisableKeepAlives:      true, // a token is asked for once in an hour
+		DisableKeepAlives:      true, // a token is asked for about once an hour
 		MaxResponseHeaderBytes: 16 << 10,
 		DisableCompression:     true, // so that maxAnswer bounds the bytes that are sent
 	}}

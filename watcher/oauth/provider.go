@@ -23,7 +23,7 @@ type Provider struct {
 	// Params are what AuthURL wants beside the parameters of RFC 6749.
 	Params map[string]string
 	// Hosts are the mail servers that its tokens are for. One that begins with a dot stands for all
-	// hosts that end so.
+	// hosts that end with it.
 	Hosts []string
 	// Basic means that a client's secret goes into the header Authorization, not into the form
 	// (RFC 6749 section 2.3.1).

@@ -2,7 +2,7 @@ package oauth
 
 // table is the providers whose tokens open mailboxes by IMAP. Endpoints and scopes are those of
 // Thunderbird's list (comm-central, mailnews/base/src/OAuth2Providers.sys.mjs) and of the vendors'
-// pages that are named here. A scope that is not asked for is not given, so there is none too many.
+// pages that are named here. Each entry asks only for the scopes that it needs.
 var table = []Provider{
 	// https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
 	// names the scope, and the device code for IMAP. The tenant "common" takes personal accounts

@@ -190,7 +190,8 @@ func (p *Pool) forget(accounts []idlepush.Account) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(p.known, func(id string, _ *proofs) bool { return !kept[id] })
-	maps.DeleteFunc(p.opened, func(id string, _ *access) bool { return !kept[id] })
+	// One that asks its provider is of an account that was added meanwhile.
+	maps.DeleteFunc(p.opened, func(id string, x *access) bool { return !kept[id] && len(x.turn) == 0 })
 	maps.DeleteFunc(p.askers, func(id string, _ *asker) bool { return !kept[id] })
 }
 

@@ -24,13 +24,15 @@ type newConsent struct {
 	Security string `json:"security,omitempty" enum:"tls,starttls,none" doc:"Absent: tls; none is allowed only at the servers of allow-mail"`
 	Username string `json:"username,omitempty" maxLength:"256" doc:"The mailbox, which may be another than the one of whom signs in, if it may be opened. Absent: the address in email"`
 
+	Certificate string `json:"certificate,omitempty" maxLength:"95" doc:"As at POST /accounts"`
+
 	OAuth   string `json:"oauth,omitempty" maxLength:"500" doc:"Where to sign in: the name of a provider such as microsoft, or the URL of an issuer; as POST /accounts/discover names it. Required without account"`
 	Account string `json:"account,omitempty" doc:"Id of an account whose consent is to be renewed; all other fields but flow are left out then"`
 	Flow    string `json:"flow,omitempty" enum:"code,device" doc:"code: the browser of the session is sent to the provider and comes back. device: the person enters a code there, in any browser. Absent: code, if this is a session at the public URL"`
 }
 
 func (b newConsent) mailbox() Mailbox {
-	return Mailbox{Email: b.Email, Host: b.Host, Port: b.Port, Security: b.Security, Username: b.Username}
+	return Mailbox{Email: b.Email, Host: b.Host, Port: b.Port, Security: b.Security, Username: b.Username, Certificate: b.Certificate}
 }
 
 // consentView is a consent as its person sees it. It never has a token.
@@ -52,6 +54,8 @@ type consentView struct {
 	Security string `json:"security" enum:"tls,starttls,none"`
 	Username string `json:"username" doc:"The mailbox that was asked for, and that the sign-in must open"`
 
+	Certificate string `json:"certificate,omitempty" doc:"Fingerprint of the certificate that is accepted although this machine does not trust it; absent: none"`
+
 	Check  *Check            `json:"check,omitempty" doc:"What the mail server offers, as at POST /accounts/check; only if it is ready"`
 	Code   codes.Code        `json:"code,omitempty" doc:"Why it has failed, for programs"`
 	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
@@ -67,6 +71,7 @@ type consentHandlers struct {
 	log       *slog.Logger
 	waiting   consents
 	work      chan work
+	ended     chan struct{} // closed once run has ended
 }
 
 // work is what run does: it finishes a sign-in with what the browser has brought back, which is nil
@@ -78,6 +83,7 @@ type work struct {
 
 // run finishes the sign-ins that are begun, until ctx ends.
 func (h *consentHandlers) run(ctx context.Context) {
+	defer close(h.ended)
 	var group sync.WaitGroup
 	defer group.Wait()
 	for {
@@ -172,6 +178,8 @@ func (h *consentHandlers) hand(ctx context.Context, w work) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-h.ended:
+		return context.Canceled
 	}
 }
 
@@ -240,7 +248,7 @@ func (h *consentHandlers) view(id string, c caller) (*body[consentView], error) 
 	}
 	a := is.mailbox
 	v := consentView{ID: is.id, State: string(is.state), Expires: is.expires.UTC(), Provider: h.clients.title(a.OAuth),
-		OAuth: a.OAuth, Account: a.ID, Email: a.Email, Host: a.Host, Port: a.Port, Security: string(a.Security), Username: a.Username}
+		OAuth: a.OAuth, Account: a.ID, Email: a.Email, Host: a.Host, Port: a.Port, Security: string(a.Security), Username: a.Username, Certificate: string(a.Pin)}
 	switch {
 	case is.state == consentReady:
 		check := is.check

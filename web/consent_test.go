@@ -20,6 +20,7 @@ func TestConsents(t *testing.T) {
 	t.Run("whoever comes back wrongly is told so, and nothing is ready", consentComesBackWrongly)
 	t.Run("a sign-in that opens another mailbox fails", consentToOtherMailbox)
 	t.Run("a mailbox that the person may open, too, works", consentToSharedMailbox)
+	t.Run("it is for a server whose certificate the person trusts", consentPinned)
 	t.Run("it is used once, by its person, for its mailbox", consentUsedOnce)
 	t.Run("a use that is refused keeps it", consentKept)
 	t.Run("it is renewed for an account", consentRenewed)
@@ -248,6 +249,17 @@ func consentToSharedMailbox(t *testing.T) {
 	b.comeBack(url.Values{"state": {state}, "code": {"office@example.net"}}) // anna may open it
 	if got := b.outcome(id); got.body["state"] != "ready" {
 		t.Errorf("it is %s", got.raw)
+	}
+}
+
+func consentPinned(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	b := h.window(h.anna.id)
+	use := mailbox().with("password", nil).with("consent", b.ready(asked().with("certificate", ownCertificate)))
+	b.call("POST", "/accounts", use, 422).wantFields(t, "consent")
+	if a := b.call("POST", "/accounts", use.with("certificate", ownCertificate), 201); a.body["certificate"] != string(ownCertificate) {
+		t.Errorf("it is %s", a.raw)
 	}
 }
 

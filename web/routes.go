@@ -43,7 +43,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 		advice:        &adviceHandlers{c.Advice, g, c.Codes},
 	}
-	h.consents = &consentHandlers{logins: c.Logins, accounts: h.accounts, clients: h.oauthClients, publicURL: c.PublicURL, log: c.Log, work: make(chan work)}
+	h.consents = &consentHandlers{logins: c.Logins, accounts: h.accounts, clients: h.oauthClients, publicURL: c.PublicURL, log: c.Log, work: make(chan work), ended: make(chan struct{})}
 	h.accounts.consents = h.consents
 	h.passkeys = &passkeyHandlers{logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	h.users.passkeys = h.passkeys

@@ -96,6 +96,9 @@ func (d *doctor) stored(ctx context.Context, m examinedMailbox) (found bool, err
 		return found, err
 	}
 	store, err := openStopped(d.settings)
+	if errors.Is(err, registry.ErrInUse) {
+		return false, err
+	}
 	if err != nil {
 		return false, nil // there may be no installation at all
 	}

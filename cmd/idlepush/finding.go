@@ -55,9 +55,8 @@ func shorten(text string) string {
 
 // report prints findings.
 type report struct {
-	out     io.Writer
-	private []string // what no line may have
-	counts  map[idlepush.Verdict]int
+	out    io.Writer
+	counts map[idlepush.Verdict]int
 }
 
 // print prints a finding: at least a millisecond of time is shown.
@@ -67,11 +66,6 @@ func (r *report) print(f finding) {
 	}
 	r.counts[f.Verdict]++
 	text := f.Text
-	for _, p := range r.private {
-		if len(p) > 2 {
-			text = strings.ReplaceAll(text, p, "…")
-		}
-	}
 	if f.Took >= time.Millisecond {
 		text += fmt.Sprintf(" (%d ms)", f.Took.Milliseconds())
 	}

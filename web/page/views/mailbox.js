@@ -78,13 +78,13 @@ function opener(path, account) {
 }
 
 // moveToProvider begins to sign in to a mailbox whose provider takes its password no more.
-async function moveToProvider({ id, email, host, port, security, username }) {
+async function moveToProvider({ id, email, host, port, security, username, certificate }) {
 	const { settings } = await call("POST", "/accounts/discover", { email });
 	const oauth = settings.find((found) => found.oauth && found.host === host)?.oauth;
 	if (!oauth) {
 		throw new Error(texts.noProvider);
 	}
-	await beginSignIn({ email, host, port, security, username, oauth }, { account: id });
+	await beginSignIn({ email, host, port, security, username, certificate, oauth }, { account: id });
 }
 
 function part(title, open, ...node) {

@@ -57,9 +57,9 @@ async function follow(path, place, shown) {
 function stage(consent) {
 	const mailbox = el("p", { class: "soft" }, consent.email || consent.username);
 	if (consent.state === "failed") {
-		const { email, host, port, security, username, oauth, account } = consent;
+		const { email, host, port, security, username, certificate, oauth, account } = consent;
 		return el("div", {}, mailbox, el("p", { class: "state bad", role: "alert" }, reason(consent, consent.reason)),
-			signInButton(texts.signInAgain(consent.provider), () => beginSignIn(account ? { account } : { email, host, port, security, username, oauth }, keptOf(consent.id))));
+			signInButton(texts.signInAgain(consent.provider), () => beginSignIn(account ? { account } : { email, host, port, security, username, certificate, oauth }, keptOf(consent.id))));
 	}
 	if (consent.state === "ready") {
 		return el("div", {}, mailbox, use(consent));
@@ -81,7 +81,7 @@ function stage(consent) {
 function use(consent) {
 	const kept = keptOf(consent.id);
 	const account = consent.account ?? kept.account;
-	const { id, email, host, port, security, username, check } = consent;
+	const { id, email, host, port, security, username, certificate, check } = consent;
 	const done = () => sessionStorage.removeItem(`sign-in ${id}`);
 	if (account) {
 		const wrong = el("div");
@@ -93,7 +93,7 @@ function use(consent) {
 		return [el("p", { role: "status" }, texts.loading), wrong];
 	}
 	return form(texts.watch, async (values) => {
-		await call("POST", "/accounts", { email, host, port, security, username, consent: id, folders: values.getAll("folders"), ...(kept.link ? { link: kept.link } : {}) });
+		await call("POST", "/accounts", { email, host, port, security, username, certificate, consent: id, folders: values.getAll("folders"), ...(kept.link ? { link: kept.link } : {}) });
 		done();
 		tell(texts.watched(email));
 		go(kept.then ?? "mailboxes");

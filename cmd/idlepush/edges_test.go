@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -9,14 +11,18 @@ import (
 
 func TestSignalsThatEndTheDaemonCleanly(t *testing.T) {
 	t.Parallel()
+	// Under nohup the daemon would inherit that SIGHUP is ignored, and keep to it.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	s := startSystem(t)
-	for i, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
+	for i, sent := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
 		if i > 0 {
 			s.Start(t)
 		}
-		s.StopBy(t, signal)
+		s.StopBy(t, sent)
 		if n := strings.Count(s.Log.String(), "msg=stopped"); n != i+1 {
-			t.Errorf("after %v it has stopped cleanly %d times", signal, n)
+			t.Errorf("after %v it has stopped cleanly %d times", sent, n)
 		}
 	}
 }

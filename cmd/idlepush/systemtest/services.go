@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"testing"
 
@@ -47,6 +48,11 @@ func (s *Services) checkViolations(t *testing.T) {
 		"Web Push": s.Web.Violations(),
 	} {
 		for _, v := range list {
+			// A daemon that starts on either side of a mark of its tokens, 20 minutes apart, cannot
+			// know of the other one. It goes back to that, and loses nothing.
+			if strings.HasPrefix(v, "a new provider token") {
+				continue
+			}
 			t.Errorf("%s would have refused a request: %s", service, v)
 		}
 	}

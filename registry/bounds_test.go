@@ -97,7 +97,7 @@ func boundsCount(t *testing.T) {
 		}},
 		"a mailbox that another has": {"accounts", func(s *Store, ann, bob idlepush.User) error {
 			err := additions["accounts"].add(s, bob.ID, 0)
-			_, added, again := s.Accounts.Add(idlepush.Account{Owner: ann.ID, Host: "imap.example.org", Username: fmt.Sprint(bob.ID, 0), Folders: []string{"INBOX"}}, "", dawn)
+			_, added, again := s.Accounts.Add(idlepush.Account{Owner: ann.ID, Host: "imap.example.org", Port: 993, Username: fmt.Sprint(bob.ID, 0), Folders: []string{"INBOX"}}, "", dawn)
 			if added {
 				return errors.New("it is a new one")
 			}

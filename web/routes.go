@@ -98,26 +98,7 @@ func (s *Server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once; full scope wants proof, and the admin token makes only device scope"}, h.tokens.createToken)
 	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token, and the sessions, tokens, invites and devices that were made by it"}, h.tokens.deleteToken)
 
-	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Find the settings of a mail address; third parties learn only its domain"}, h.accounts.discover)
-	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and return what the server offers; stores nothing"}, h.accounts.checkAccount)
-	add(s, route{device | full | given | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; with a token of device scope only their names"}, h.accounts.listAccounts)
-	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox after a successful login; a mailbox that is watched already is shared (200). The user is told of what the admin token adds"}, h.accounts.createAccount)
-	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, h.accounts.getAccount)
-	add(s, route{full, "GET /accounts/{id}/folders", "listFolders", 200, "List the folders of an account on its mail server; for its owner"}, h.accounts.listFolders)
-	add(s, route{full, "POST /accounts/{id}/examine", "examineAccount", 200, "Go the way to the mailbox of an account, and return each step; for its owner"}, h.accounts.examineAccount)
-	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; for its owner, who is told of what the admin token changes"}, h.accounts.patchAccount)
-	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it, and is offered nothing by its owner for a week. The owner is told if the admin token removes it"}, h.accounts.deleteAccount)
-
-	add(s, route{full | admin, "GET /clients", "listClients", 200, "All OAuth providers with the clients of this server; for admins"}, h.oauthClients.list)
-	add(s, route{full | admin, "PATCH /clients/{provider}", "patchClient", 200, "Set or remove the client of an OAuth provider; for admins; wants proof"}, h.oauthClients.change)
-
-	add(s, route{full, "POST /consents", "createConsent", 201, "Begin to sign in to a mailbox at its provider, or to renew that; the mailbox must open before the consent is ready. It is used once, within 10 minutes"}, h.consents.create)
-	add(s, route{full, "GET /consents/{id}", "getConsent", 200, "How far a sign-in of one's own has come"}, h.consents.get)
-	add(s, route{full, "DELETE /consents/{id}", "deleteConsent", 204, "End a sign-in"}, h.consents.remove)
-
-	add(s, route{full | given, "GET /offers", "listOffers", 200, "Mailboxes that others offer to share, newest first"}, h.accounts.listOffers)
-	add(s, route{full, "POST /offers/{id}/accept", "acceptOffer", 204, "Accept an offer: the mailbox is shared, and what rings from now on is seen; the owner is told"}, h.accounts.acceptOffer)
-	add(s, route{full, "DELETE /offers/{id}", "declineOffer", 204, "Decline an offer; its owner can offer nothing for a week"}, h.accounts.declineOffer)
+	s.mailRoutes(h)
 
 	add(s, route{device | full | given | admin, "GET /devices", "listDevices", 200, "Own devices, newest first; with a token of device scope the one that it registered"}, h.devices.listDevices)
 	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200). A token of device scope registers one"}, h.devices.createDevice)
@@ -142,6 +123,30 @@ func (s *Server) routes(h *handlers, c Config) {
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	servePage(s.mux)
+}
+
+// mailRoutes adds the routes about mailboxes: how they are found, opened and shared.
+func (s *Server) mailRoutes(h *handlers) {
+	add(s, route{full | admin, "POST /accounts/discover", "discover", 200, "Find the settings of a mail address; third parties learn only its domain"}, h.accounts.discover)
+	add(s, route{full | admin, "POST /accounts/check", "checkAccount", 200, "Try a login and return what the server offers; stores nothing"}, h.accounts.checkAccount)
+	add(s, route{device | full | given | admin, "GET /accounts", "listAccounts", 200, "Own and shared accounts, newest first; with a token of device scope only their names"}, h.accounts.listAccounts)
+	add(s, route{full | admin, "POST /accounts", "createAccount", 201, "Watch a mailbox after a successful login; a mailbox that is watched already is shared (200). The user is told of what the admin token adds"}, h.accounts.createAccount)
+	add(s, route{full | admin, "GET /accounts/{id}", "getAccount", 200, "One account"}, h.accounts.getAccount)
+	add(s, route{full, "GET /accounts/{id}/folders", "listFolders", 200, "List the folders of an account on its mail server; for its owner"}, h.accounts.listFolders)
+	add(s, route{full, "POST /accounts/{id}/examine", "examineAccount", 200, "Go the way to the mailbox of an account, and return each step; for its owner"}, h.accounts.examineAccount)
+	add(s, route{full | admin, "PATCH /accounts/{id}", "patchAccount", 200, "Change an account; for its owner, who is told of what the admin token changes"}, h.accounts.patchAccount)
+	add(s, route{full | admin, "DELETE /accounts/{id}", "deleteAccount", 204, "Remove an account; a user with whom it is shared leaves it, and is offered nothing by its owner for a week. The owner is told if the admin token removes it"}, h.accounts.deleteAccount)
+
+	add(s, route{full | admin, "GET /clients", "listClients", 200, "All OAuth providers with the clients of this server; for admins"}, h.oauthClients.list)
+	add(s, route{full | admin, "PATCH /clients/{provider}", "patchClient", 200, "Set or remove the client of an OAuth provider; for admins; wants proof"}, h.oauthClients.change)
+
+	add(s, route{full, "POST /consents", "createConsent", 201, "Begin to sign in to a mailbox at its provider, or to renew that; the mailbox must open before the consent is ready. It is used once, within 10 minutes"}, h.consents.create)
+	add(s, route{full, "GET /consents/{id}", "getConsent", 200, "How far a sign-in of one's own has come"}, h.consents.get)
+	add(s, route{full, "DELETE /consents/{id}", "deleteConsent", 204, "End a sign-in"}, h.consents.remove)
+
+	add(s, route{full | given, "GET /offers", "listOffers", 200, "Mailboxes that others offer to share, newest first"}, h.accounts.listOffers)
+	add(s, route{full, "POST /offers/{id}/accept", "acceptOffer", 204, "Accept an offer: the mailbox is shared, and what rings from now on is seen; the owner is told"}, h.accounts.acceptOffer)
+	add(s, route{full, "DELETE /offers/{id}", "declineOffer", 204, "Decline an offer; its owner can offer nothing for a week"}, h.accounts.declineOffer)
 }
 
 // route is one line of the table.

@@ -48,6 +48,7 @@ func docsDefaults(t *testing.T) {
 	for _, c := range []struct{ page, words, where, holds string }{
 		{"README.md", "You need Go 1.26 or later.", "go.mod", "\ngo 1.26"},
 		{"docs/install.md", "You need Go 1.26 or later.", "cmd/idlepush/Dockerfile", "FROM golang:1.26 "},
+		{"docs/install.md", "`go build -trimpath -tags grpcnotrace -ldflags=\"-s -w\"`", "cmd/idlepush/Dockerfile", " go build -trimpath -tags grpcnotrace -ldflags=\"-s -w\" "},
 		{"README.md", "served on `http://127.0.0.1:8080`", "docker-compose.yml", "127.0.0.1:8080:8080"},
 		{"docs/install.md", "serves on `http://127.0.0.1:8080`", "docker-compose.yml", "127.0.0.1:8080:8080"},
 		{"docs/settings.md", "At least 20 characters", "cmd/idlepush/settings.go", "want at least 20 characters"},

@@ -62,13 +62,13 @@ func withoutGrant(a idlepush.Account) idlepush.Account {
 }
 
 // Grant returns the refresh token of an account with OAuth. It is for the provider and the login of
-// seen alone: Grant returns ErrStale if they are others, or a person has edited the account since
-// seen was read. It returns ErrNotFound if the account or its token is not there, which takes a new
+// seen alone: Grant returns ErrStale if they are others, or a person has edited or removed the
+// account since seen was read. It returns ErrNotFound if the token is not there, which takes a new
 // consent.
 func (m Mail) Grant(seen idlepush.Account) (refresh idlepush.Secret, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, err := accountRowOf(tx, seen.ID)
-		if err == nil && (!row.Edited.Equal(seen.Edited) || !row.isFor(seen)) {
+		if errors.Is(err, ErrNotFound) || err == nil && (!row.Edited.Equal(seen.Edited) || !row.isFor(seen)) {
 			err = ErrStale
 		}
 		if err != nil {

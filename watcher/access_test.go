@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/registry"
 	"idlepush/watcher/imaptest"
 	"idlepush/watcher/oauth"
 	"idlepush/watcher/oauth/oauthtest"
@@ -24,6 +26,7 @@ func TestAccess(t *testing.T) {
 	t.Run("an answer that comes while the program ends, or a person edits the account, is not lost", accessInterrupted)
 	t.Run("a token is renewed in time, and not with all others at once", accessRenewal)
 	t.Run("what a person must do is said by the failure of a check", accessCheck)
+	t.Run("a check of an account that was edited or removed meanwhile says so", accessStale)
 	t.Run("an examination gets a token, and shows it to nobody else", accessExamined)
 }
 
@@ -293,6 +296,38 @@ func accessCheck(t *testing.T) {
 				}
 				if got := p.provider.Counts(); got.Refreshes != c.refresh {
 					t.Errorf("the provider counts %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func accessStale(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(p *provided) error{
+		"edited": func(p *provided) error {
+			a := p.account
+			a.Folders = []string{"INBOX", "Work"}
+			_, err := p.store.Accounts.Update(a, time.Now().Add(time.Minute))
+			return err
+		},
+		"removed": func(p *provided) error { return p.store.Accounts.Remove(p.account.ID, time.Now()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newProvided(t, oauthtest.Strict, nil)
+				if err := change(p); err != nil {
+					t.Fatal(err)
+				}
+				pool := &Pool{Store: p.store.Mail, Dialer: p.dialer, Log: p.log}
+				if _, err := pool.Check(t.Context(), p.account); codeOf(err) != "account_changed" || !errors.Is(err, registry.ErrStale) {
+					t.Errorf("a check: %v", err)
+				}
+				var list []idlepush.Step
+				pool.Examine(t.Context(), p.account, 0, func(s idlepush.Step) { list = append(list, s) })
+				p.net.serving.Wait()
+				if got := steps(t, list); got[0] != "wrong account_changed" || !slices.Contains(got, "look examined_no_password") {
+					t.Errorf("an examination tells %q", got)
 				}
 			})
 		})

@@ -148,6 +148,7 @@ var Codes = []codes.Entry{
 	{Code: "examined_not_told", Text: "a mail came, and the server did not tell of it in IDLE: idlepush finds such mail by asking, later; tell the server's admin"},
 	{Code: "examined_no_mail", Text: "no mail came to INBOX within {minutes} minutes, so whether the server tells of it is not known"},
 
+	{Code: "account_changed", Text: "the mailbox was changed or removed just now: look at it, then try again"},
 	{Code: "store_failed", Text: "idlepush cannot write down what it finds: its admin must look at the disk and the log"},
 }
 

@@ -16,6 +16,7 @@ import (
 	"idlepush/clocks"
 	"idlepush/codes"
 	"idlepush/netguard"
+	"idlepush/registry"
 	"idlepush/watcher/oauth"
 	"idlepush/watcher/wire"
 )
@@ -128,6 +129,9 @@ func saslMessages(a *idlepush.Account) (list []string) {
 func classify(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
 		return &Failure{Reason: idlepush.Reason{Code: "store_failed"}, personal: true}
+	}
+	if errors.Is(err, registry.ErrStale) {
+		return &Failure{Reason: idlepush.Reason{Code: "account_changed"}, personal: true}
 	}
 	if forbidden, ok := errors.AsType[*netguard.ForbiddenError](err); ok {
 		return &Failure{Reason: notAllowed(forbidden), Field: "host", minWait: personWait, personal: true}

@@ -67,7 +67,8 @@ func (p *Pool) Live(account string) (l Live) {
 
 // Check is Dialer.Check with the address families that the pool knows for the host, to which it
 // adds. If a provider opens the account, it must be one of the store, as it is there but for its
-// folders. Check may be called from any goroutine, whether the pool runs or not.
+// folders; the *Failure is a registry.ErrStale if it was edited or removed since it was read. Check
+// may be called from any goroutine, whether the pool runs or not.
 func (p *Pool) Check(ctx context.Context, a idlepush.Account) (able Ability, err error) {
 	opened := p.access(&a)
 	if opened == nil {

@@ -54,8 +54,9 @@ type Config struct {
 // MailConfig holds what the API needs of mail servers.
 type MailConfig struct {
 	// Check tries the login of an account. It blocks until the mail server has answered, for at
-	// most 30 s, which ctx bounds. It returns a *CheckError if the user can fix the problem. Any
-	// other error is logged and answered with 500.
+	// most 30 s, which ctx bounds. It returns a *CheckError if the user can fix the problem, and
+	// registry.ErrStale if the account is one of the store and was changed meanwhile. Any other
+	// error is logged and answered with 500.
 	Check func(ctx context.Context, a idlepush.Account) (Check, error)
 
 	// Discover looks for the settings of a mail address, for at most 5 s. It returns ErrAddress if

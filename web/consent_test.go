@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/registry"
 )
 
 func TestConsents(t *testing.T) {
@@ -24,6 +25,7 @@ func TestConsents(t *testing.T) {
 	t.Run("it is used once, by its person, for its mailbox", consentUsedOnce)
 	t.Run("a use that is refused keeps it", consentKept)
 	t.Run("it is renewed for an account", consentRenewed)
+	t.Run("a login that crosses another edit is a conflict", consentCrossed)
 	t.Run("a password ends the use of a provider", consentReplaced)
 	t.Run("without a client people are told whom to ask", consentWithoutClient)
 	t.Run("the browser must be able to come back", consentNoRedirect)
@@ -320,6 +322,23 @@ func consentRenewed(t *testing.T) {
 	}
 	ben := h.window(h.ben.id)
 	ben.call("POST", "/consents", object{"account": account}, 404)
+}
+
+func consentCrossed(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	b := h.window(h.anna.id)
+	at := "/accounts/" + b.call("POST", "/accounts", mailbox().with("password", nil).with("consent", b.ready(asked())), 201).id()
+	h.set(func() {
+		h.check = func(context.Context, idlepush.Account) (Check, error) {
+			return Check{}, fmt.Errorf("log in: %w", registry.ErrStale)
+		}
+	})
+	for _, a := range []answer{b.call("PATCH", at, object{"folders": []string{"Family"}}, 409), b.call("GET", at+"/folders", nil, 409)} {
+		if a.body["code"] != "changed" {
+			t.Errorf("it says %s", a.raw)
+		}
+	}
 }
 
 func consentReplaced(t *testing.T) {

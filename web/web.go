@@ -194,6 +194,8 @@ func (s *Server) problemOf(op *huma.Operation, err error) *Problem {
 		return unprocessable("name", "taken")
 	case errors.Is(err, registry.ErrLooksTaken):
 		return unprocessableOf(sentences, "name", idlepush.Reason{Code: "taken"}.With(codes.Case, caseLooks))
+	case errors.Is(err, registry.ErrStale):
+		return problem(http.StatusConflict, "changed")
 	case errors.Is(err, registry.ErrLast):
 		return problem(http.StatusConflict, "last_admin")
 	case errors.Is(err, registry.ErrNotTold):

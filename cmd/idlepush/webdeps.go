@@ -106,6 +106,9 @@ func check(ctx context.Context, pool *watcher.Pool, a idlepush.Account, log *slo
 
 // checked returns what came of a login in the form that the API needs.
 func checked(a idlepush.Account, able watcher.Ability, err error, log *slog.Logger) (web.Check, error) {
+	if errors.Is(err, registry.ErrStale) {
+		return web.Check{}, err
+	}
 	if f, ok := errors.AsType[*watcher.Failure](err); ok {
 		log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
 		return web.Check{}, &web.CheckError{Field: f.Field, Reason: f.Reason, Certificate: f.Certificate}

@@ -36,6 +36,7 @@ const (
 type examination struct {
 	Dialer
 	account *idlepush.Account
+	access  *access // to an account of the store with OAuth; nil: any other
 	tell    func(idlepush.Step)
 }
 
@@ -48,18 +49,24 @@ type examination struct {
 // If wait is not zero, Examine waits that long in IDLE for a mail that somebody sends to the
 // mailbox, and tells whether the server says so.
 func (d Dialer) Examine(ctx context.Context, a idlepush.Account, wait time.Duration, tell func(idlepush.Step)) {
-	x := &examination{d, &a, tell}
+	x := &examination{d, &a, nil, tell}
+	x.run(ctx, wait)
+}
+
+// run is Examine.
+func (x *examination) run(ctx context.Context, wait time.Duration) {
 	conn := x.connect(ctx)
 	if conn == nil {
 		return
 	}
-	defer conn.Close()
+	defer func() { conn.Close() }()
 	x.mechanisms(conn)
-	if a.Password == "" {
+	if x.account.Password == "" {
 		x.found(idlepush.VerdictLook, "examined_no_password", 0)
 		return
 	}
-	if !x.login(conn) {
+	conn, in := x.login(ctx, conn)
+	if !in {
 		return
 	}
 	x.abilities(conn)
@@ -281,35 +288,6 @@ func (x *examination) mechanisms(conn *wire.Conn) {
 	default:
 		x.found(idlepush.VerdictLook, "examined_mechanisms", 0, append(params, codes.Case, noPassword)...)
 	}
-}
-
-// token returns an access token for the account; empty: there is none.
-func (x *examination) token(ctx context.Context, opened *access) idlepush.Secret {
-	began := time.Now()
-	token, _, err := opened.get(ctx, x.account, "")
-	if err != nil {
-		x.failed(err, time.Since(began))
-		return ""
-	}
-	x.found(idlepush.VerdictOK, "examined_token", time.Since(began))
-	return token
-}
-
-// login logs in as a session does, and reports whether that worked.
-func (x *examination) login(conn *wire.Conn) bool {
-	began := time.Now()
-	if x.account.OAuth != "" {
-		if err := x.mayShowToken(x.account); err != nil {
-			x.failed(err, 0)
-			return false
-		}
-	}
-	if err := x.authenticate(conn, x.account); err != nil {
-		x.failed(&loginError{err, conn.Alert()}, time.Since(began))
-		return false
-	}
-	x.found(idlepush.VerdictOK, "examined_login", time.Since(began))
-	return true
 }
 
 // abilities tells what the server can do.

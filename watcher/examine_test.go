@@ -307,15 +307,23 @@ func forbidAll(netguard.Target) error { return errors.New("no") }
 
 func accessExamined(t *testing.T) {
 	t.Parallel()
+	begun := slices.Concat([]string{"ok examined_token"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth"})
+	again := append(slices.Clone(begun), "look examined_token_refused")
 	for name, c := range map[string]struct {
 		spoil func(p *provided)
+		kept  bool // an access token is kept, from a check before that
 		want  []string
 	}{
-		"consent": {func(*provided) {}, slices.Concat([]string{"ok examined_token"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth"}, toldGood[4:])},
-		"consent that has ended": {func(p *provided) { p.provider.Revoke("anna") },
+		"consent":      {func(*provided) {}, false, slices.Concat(begun, toldGood[4:])},
+		"a kept token": {func(*provided) {}, true, slices.Concat(begun, toldGood[4:])},
+		"a kept token that the server takes no more": {func(p *provided) { p.provider.EndAccess("anna") }, true,
+			slices.Concat(again, []string{"ok examined_token"}, toldGood[4:])},
+		"a kept token of a consent that has ended": {func(p *provided) { p.provider.Revoke("anna") }, true,
+			slices.Concat(again, []string{"wrong consent_ended"})},
+		"consent that has ended": {func(p *provided) { p.provider.Revoke("anna") }, false,
 			slices.Concat([]string{"wrong consent_ended"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth", "look examined_no_password"})},
-		"a server that takes no token": {func(p *provided) { p.denies.Store(true) },
-			slices.Concat([]string{"ok examined_token"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth", "wrong login_refused/token"})},
+		"a server that takes no token": {func(p *provided) { p.denies.Store(true) }, false,
+			slices.Concat(again, []string{"ok examined_token", "wrong login_refused/token"})},
 		"a token for another server": {func(p *provided) {
 			of := p.dialer.Client
 			p.dialer.Client = func(name string) (oauth.Client, bool) {
@@ -323,17 +331,23 @@ func accessExamined(t *testing.T) {
 				client.Provider.Hosts = []string{"imap.example.net"}
 				return client, ok
 			}
-		}, slices.Concat([]string{"ok examined_token"}, toldGood[:3], []string{"ok examined_mechanisms/only_oauth", "wrong token_for_others"})},
+		}, false, slices.Concat(begun, []string{"wrong token_for_others"})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newProvided(t, oauthtest.Strict, nil)
+				pool := &Pool{Store: p.store.Mail, Dialer: p.dialer, Log: p.log}
+				if c.kept {
+					if _, err := pool.Check(t.Context(), p.account); err != nil {
+						t.Fatal(err)
+					}
+				}
 				c.spoil(p)
+				pool.Dialer = p.dialer
 				a, err := p.store.Accounts.Get(p.account.ID)
 				if err != nil {
 					t.Fatal(err)
 				}
-				pool := &Pool{Store: p.store.Mail, Dialer: p.dialer, Log: p.log}
 				var list []idlepush.Step
 				pool.Examine(t.Context(), a, 0, func(s idlepush.Step) { list = append(list, s) })
 				p.net.serving.Wait()

@@ -93,11 +93,11 @@ func (p *Pool) CheckToken(ctx context.Context, a idlepush.Account, token idlepus
 // Examine is Dialer.Examine for an account of the store, as it is there. If a provider opens it,
 // the first step gets an access token.
 func (p *Pool) Examine(ctx context.Context, a idlepush.Account, wait time.Duration, tell func(idlepush.Step)) {
-	if opened := p.access(&a); opened != nil {
-		x := &examination{p.dialer(), &a, tell}
-		a.Password = x.token(ctx, opened)
+	x := &examination{p.dialer(), &a, p.access(&a), tell}
+	if x.access != nil {
+		a.Password = x.token(ctx, "")
 	}
-	p.dialer().Examine(ctx, a, wait, tell)
+	x.run(ctx, wait)
 }
 
 func (p *Pool) dialer() Dialer {

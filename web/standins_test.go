@@ -49,7 +49,7 @@ func discovered(_ context.Context, email string) (Discovery, error) {
 	if !strings.Contains(email, "@") {
 		return Discovery{}, ErrAddress
 	}
-	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table", []string{"password"}, "", nil}}}, nil
+	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table", []string{"password"}, ""}}}, nil
 }
 
 func checkAddress(d idlepush.Device) error {

@@ -2,6 +2,7 @@ package discover
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"io"
 	"slices"
@@ -53,10 +54,7 @@ func parseConfig(file []byte, source Source, email string) (f found) {
 	if err != nil {
 		return found{}
 	}
-	issuer, scopes := config.OAuth.use()
-	if issuer == "" {
-		issuer, scopes = config.Provider.OAuth.use()
-	}
+	issuer := cmp.Or(config.OAuth.issuer(), config.Provider.OAuth.issuer())
 	for _, server := range config.Provider.Incoming {
 		s, ok := server.settings(email)
 		if !ok {
@@ -66,7 +64,7 @@ func parseConfig(file []byte, source Source, email string) (f found) {
 		switch i := slices.Index(s.Auth, OAuth); {
 		case i < 0 || s.OAuth != "":
 		case issuer != "":
-			s.OAuth, s.Scopes = issuer, scopes
+			s.OAuth = issuer
 		default:
 			s.Auth = slices.Delete(s.Auth, i, i+1)
 			f.oauth = f.oauth || len(s.Auth) == 0

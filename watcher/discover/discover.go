@@ -65,7 +65,6 @@ type Settings struct {
 	Source   Source
 	Auth     []string // the ways to log in, what needs the least first
 	OAuth    string   // where to sign in: a provider of package oauth, or the URL of an issuer
-	Scopes   []string // what to ask the issuer for; nil: not known
 }
 
 // Note is what a person has to do or know first.

@@ -29,26 +29,21 @@ var signIns = []signIn{
 }
 
 // oauthConfig is what matters of the element oAuth2 of a configuration file. Its URLs are not read:
-// a file may say who gives tokens, but not where the password is to be typed.
+// a file may say who gives tokens, but not where the password is to be typed. Neither are its
+// scopes: the issuer names its own.
 type oauthConfig struct {
 	Issuer string `xml:"issuer"`
-	Scope  string `xml:"scope"`
 }
 
-// use returns the issuer and the scopes for Settings; no issuer: there is none that can be used. A
-// provider of signIns is none here, because its tokens are for its own servers, which the table
-// has: a stranger's server must not get them.
-func (c oauthConfig) use() (issuer string, scopes []string) {
-	issuer = issuerURL(strings.TrimSpace(c.Issuer))
-	if issuer == "" || signInAt(issuer) != nil {
-		return "", nil
+// issuer returns the issuer for Settings; empty: there is none that can be used. A provider of
+// signIns is none here, because its tokens are for its own servers, which the table has: a
+// stranger's server must not get them.
+func (c oauthConfig) issuer() string {
+	issuer := issuerURL(strings.TrimSpace(c.Issuer))
+	if signInAt(issuer) != nil {
+		return ""
 	}
-	for scope := range strings.FieldsSeq(c.Scope) {
-		if isScope(scope) && len(scopes) < 20 {
-			scopes = append(scopes, scope)
-		}
-	}
-	return issuer, scopes
+	return issuer
 }
 
 // issuerURL returns the URL of an issuer (RFC 8414 section 2), which files write as such or as a
@@ -63,11 +58,6 @@ func issuerURL(text string) string {
 		return ""
 	}
 	return text
-}
-
-// isScope reports whether text is one scope (RFC 6749 section 3.3).
-func isScope(text string) bool {
-	return len(text) <= 256 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' })
 }
 
 // signInAt returns the provider to which an issuer's URL belongs; nil: it is another.

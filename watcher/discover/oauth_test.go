@@ -20,7 +20,6 @@ func TestSignIn(t *testing.T) {
 	t.Run("the element oAuth2 of a configuration file is read", elementRead)
 	t.Run("tokens of a provider are for its own servers", strangersServer)
 	t.Run("an issuer is a URL of https or a host name", issuerForms)
-	t.Run("scopes are words of RFC 6749", scopeWords)
 }
 
 func sameProviders(t *testing.T) {
@@ -54,7 +53,7 @@ func way(r Result) string {
 		return "none"
 	}
 	s := r.Settings[0]
-	return strings.TrimSpace(fmt.Sprint(s.Host, " ", s.Auth, " ", s.OAuth, " ", strings.Join(s.Scopes, " ")))
+	return strings.TrimSpace(fmt.Sprint(s.Host, " ", s.Auth, " ", s.OAuth))
 }
 
 func notes(r Result) string {
@@ -142,16 +141,16 @@ func elementRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		file, want, notes string
 	}{
-		"after the provider":          {file(server("OAuth2"), element), "imap.example.org [oauth] https://auth.example.org imap offline_access", "oauth2 auth.example.org no_client"},
-		"in the provider":             {file(server(" OAuth2 ")+element, ""), "imap.example.org [oauth] https://auth.example.org imap offline_access", "oauth2 auth.example.org no_client"},
-		"beside a password":           {file(server("OAuth2", "password-cleartext"), element), "imap.example.org [password oauth] https://auth.example.org imap offline_access", ""},
+		"after the provider":          {file(server("OAuth2"), element), "imap.example.org [oauth] https://auth.example.org", "oauth2 auth.example.org no_client"},
+		"in the provider":             {file(server(" OAuth2 ")+element, ""), "imap.example.org [oauth] https://auth.example.org", "oauth2 auth.example.org no_client"},
+		"beside a password":           {file(server("OAuth2", "password-cleartext"), element), "imap.example.org [password oauth] https://auth.example.org", ""},
 		"for nobody":                  {file(server("password-encrypted"), element), "imap.example.org [password]", ""},
 		"without a method":            {file(server(), element), "imap.example.org [password]", ""},
 		"missing":                     {file(server("OAuth2"), ""), "none", "oauth2 no_issuer"},
 		"missing beside a password":   {file(server("OAuth2", "password-cleartext"), ""), "imap.example.org [password]", ""},
 		"empty":                       {file(server("OAuth2"), "<oAuth2><issuer/></oAuth2>"), "none", "oauth2 no_issuer"},
 		"of a method that we lack":    {file(server("GSSAPI"), element), "none", "none_found"},
-		"for one server of two":       {file(server("GSSAPI")+server("OAuth2"), element), "imap.example.org [oauth] https://auth.example.org imap offline_access", "oauth2 auth.example.org no_client"},
+		"for one server of two":       {file(server("GSSAPI")+server("OAuth2"), element), "imap.example.org [oauth] https://auth.example.org", "oauth2 auth.example.org no_client"},
 		"without scopes, with a path": {file(server("OAuth2"), "<oAuth2><issuer>https://auth.example.org/realms/mail/</issuer></oAuth2>"), "imap.example.org [oauth] https://auth.example.org/realms/mail/", "oauth2 auth.example.org no_client"},
 	} {
 		tn := newTestNet(t)
@@ -207,21 +206,6 @@ func issuerForms(t *testing.T) {
 	} {
 		if got := issuerURL(text); got != want {
 			t.Errorf("of %q the issuer is %q; want %q", text, got, want)
-		}
-	}
-}
-
-func scopeWords(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string][]string{
-		"":                           nil,
-		" mail:imap_full\n\tmail-w ": {"mail:imap_full", "mail-w"},
-		`good "bad" b\d good2 ü`:     {"good", "good2"},
-		strings.Repeat("a", 257):     nil,
-		strings.Repeat("s ", 30):     slices.Repeat([]string{"s"}, 20),
-	} {
-		if _, got := (oauthConfig{"auth.example.org", text}).use(); !slices.Equal(got, want) {
-			t.Errorf("of %q the scopes are %q; want %q", text, got, want)
 		}
 	}
 }

@@ -59,9 +59,10 @@ type MailConfig struct {
 	// error is logged and answered with 500.
 	Check func(ctx context.Context, a idlepush.Account) (Check, error)
 
-	// Discover looks for the settings of a mail address, for at most 5 s. It returns ErrAddress if
-	// email is not an address.
-	Discover func(ctx context.Context, email string) (Discovery, error)
+	// Discover looks for the settings of a mail address, for at most 5 s. With a host it asks
+	// nobody, and returns what is known of that server. It returns ErrAddress if email is not an
+	// address.
+	Discover func(ctx context.Context, email, host string) (Discovery, error)
 
 	// Examine goes the way of a session to the mailbox of an account, and returns each step. ctx
 	// bounds it.

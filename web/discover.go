@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"idlepush/codes"
+	"idlepush/netguard"
 )
 
 // Discovery holds the settings found for a mail address.
@@ -25,7 +26,7 @@ type Settings struct {
 	Port     int      `json:"port"`
 	Security string   `json:"security" enum:"tls,starttls"`
 	Username string   `json:"username"`
-	Source   string   `json:"source" enum:"table,autoconfig,well_known,ispdb,mx,srv,guess" doc:"Where the settings come from: the table of large providers, the domain itself (autoconfig, well_known), Thunderbird's database (ispdb), the provider that receives its mail (mx), its DNS records (srv), or a guess"`
+	Source   string   `json:"source" enum:"table,autoconfig,well_known,ispdb,mx,srv,guess,named" doc:"Where the settings come from: the table of large providers, the domain itself (autoconfig, well_known), Thunderbird's database (ispdb), the provider that receives its mail (mx), its DNS records (srv), a guess, or the request, which has named the server"`
 	Auth     []string `json:"auth" enum:"password,app_password,code,oauth" doc:"The ways to log in, what needs the least first. A code is given like a password"`
 	OAuth    string   `json:"oauth,omitempty" doc:"Where to sign in: the name of a provider such as microsoft, or the URL of an issuer"`
 }
@@ -41,16 +42,23 @@ type Note struct {
 // Address is a mail address.
 type Address struct {
 	Email string `json:"email" minLength:"3" maxLength:"254"`
+	Host  string `json:"host,omitempty" maxLength:"253" doc:"A mail server that the person has named: the answer says how one logs in there, if that is known, and nobody is asked. Absent: the server is searched"`
 }
 
 // ErrAddress means that a text is not a mail address.
 var ErrAddress error = fault("email", "field_bad_address")
 
 func (h *accountHandlers) discover(ctx context.Context, c caller, in *body[Address]) (*body[Discovery], error) {
-	if err := h.limits.allowLogin(c); err != nil {
-		return nil, err
+	b := in.Body
+	if b.Host != "" && !netguard.IsHost(b.Host) {
+		return nil, fault("host", "field_bad_host")
 	}
-	found, err := h.mail.Discover(ctx, in.Body.Email)
+	if b.Host == "" {
+		if err := h.limits.allowLogin(c); err != nil {
+			return nil, err
+		}
+	}
+	found, err := h.mail.Discover(ctx, b.Email, b.Host)
 	if err != nil {
 		return nil, err
 	}

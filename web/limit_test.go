@@ -181,6 +181,10 @@ func limitPerUser(t *testing.T) {
 	h.call(h.anna.full, "POST", "/accounts", mailbox(), 429)
 	h.call(h.anna.full, "PATCH", "/accounts/"+account, object{"password": password}, 429)
 	h.call(h.anna.full, "PATCH", "/accounts/"+account, object{"enabled": false}, 200)
+	h.call(h.anna.full, "POST", "/accounts/discover", object{"email": "anna@example.net"}, 429)
+	if a := h.call(h.anna.full, "POST", "/accounts/discover", object{"email": "anna@example.net", "host": "imap.example.org"}, 200); !strings.Contains(a.raw, `"host":"imap.example.org"`) {
+		t.Errorf("of a server that is named, it says %s", a.raw)
+	}
 	h.call(h.ben.full, "POST", "/accounts/check", mailbox(), 200)
 
 	device := h.call(h.anna.full, "POST", "/devices", fcmDevice(), 201).id()

@@ -46,6 +46,7 @@ var refusals = []struct {
 	{"POST /accounts/discover", "email", object{"email": "anna"}},
 	{"POST /accounts/discover", "email", object{"email": long(255)}},
 	{"POST /accounts/discover", "email", object{}},
+	{"POST /accounts/discover", "host", object{"email": "anna@example.net", "host": "imap example net"}},
 	{"POST /accounts", "host", mailbox().with("host", "imap.example.net:993")},
 	{"POST /accounts", "host", mailbox().with("host", "imap example net")},
 	{"POST /accounts", "host", mailbox().with("host", "imap.\x00example.net")},

@@ -45,11 +45,11 @@ func (h *testServer) checkLogin(ctx context.Context, a idlepush.Account) (Check,
 	return check(ctx, a)
 }
 
-func discovered(_ context.Context, email string) (Discovery, error) {
+func discovered(_ context.Context, email, host string) (Discovery, error) {
 	if !strings.Contains(email, "@") {
 		return Discovery{}, ErrAddress
 	}
-	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{"imap.example.net", 993, "tls", email, "table", []string{"password"}, ""}}}, nil
+	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{cmp.Or(host, "imap.example.net"), 993, "tls", email, "table", []string{"password"}, ""}}}, nil
 }
 
 func checkAddress(d idlepush.Device) error {

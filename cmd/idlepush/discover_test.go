@@ -13,7 +13,7 @@ func TestDiscoveryKnowsWhereOneCanSignIn(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)
 	s.SetUp(t)
-	note := func() string {
+	note := func(host string) string {
 		var found struct {
 			Settings []struct {
 				Auth  []string
@@ -24,17 +24,19 @@ func TestDiscoveryKnowsWhereOneCanSignIn(t *testing.T) {
 				Params map[string]string
 			}
 		}
-		systemtest.Must(t, s.Client.Post(testenv.Context(t), "/accounts/discover", map[string]string{"email": "ann@outlook.com"}, &found))
+		systemtest.Must(t, s.Client.Post(testenv.Context(t), "/accounts/discover", map[string]string{"email": "ann@outlook.com", "host": host}, &found))
 		if len(found.Settings) != 1 || len(found.Settings[0].Auth) != 1 || found.Settings[0].Auth[0] != "oauth" || found.Settings[0].OAuth != "microsoft" || len(found.Notes) != 1 {
 			t.Fatalf("found is %+v", found)
 		}
 		return found.Notes[0].Code + " " + found.Notes[0].Params["case"]
 	}
-	if got := note(); got != "oauth2 no_client" {
+	if got := note(""); got != "oauth2 no_client" {
 		t.Errorf("without a client the note is %q", got)
 	}
 	systemtest.Must(t, s.Client.Call(testenv.Context(t), "PATCH", "/clients/microsoft", map[string]string{"client_id": "1"}, nil))
-	if got := note(); got != "oauth2 " {
-		t.Errorf("with a client the note is %q", got)
+	for _, host := range []string{"", "imap-mail.outlook.com"} {
+		if got := note(host); got != "oauth2 " {
+			t.Errorf("with a client the note about %q is %q", host, got)
+		}
 	}
 }

@@ -67,21 +67,43 @@ func (c *oauthClients) find(provider string) (client oauth.Client, ok bool, err 
 	return oauth.Client{Provider: p, ID: set.ID, Secret: set.Secret, HTTP: c.discoverer.HTTP}, true, err
 }
 
-// set returns the client that is set for a provider.
-func (c *oauthClients) set(provider string) (idlepush.OAuthClient, bool) {
+// all returns the clients that are set.
+func (c *oauthClients) all() []idlepush.OAuthClient {
 	stored, err := c.accounts.Clients()
 	if err != nil {
 		stored = nil // the store says so itself
 	}
-	all := append(slices.Collect(maps.Values(c.settings)), stored...)
-	i := slices.IndexFunc(all, func(o idlepush.OAuthClient) bool {
-		won, overruled := c.settings[o.Provider]
-		return provider == cmp.Or(o.Issuer, o.Provider) && (!overruled || o == won)
+	stored = slices.DeleteFunc(stored, func(o idlepush.OAuthClient) bool {
+		_, overruled := c.settings[o.Provider]
+		return overruled
 	})
-	if i < 0 {
-		return idlepush.OAuthClient{}, false
+	return append(slices.Collect(maps.Values(c.settings)), stored...)
+}
+
+// set returns the client that is set for a provider.
+func (c *oauthClients) set(provider string) (idlepush.OAuthClient, bool) {
+	for _, o := range c.all() {
+		if provider == cmp.Or(o.Issuer, o.Provider) {
+			return o, true
+		}
 	}
-	return all[i], true
+	return idlepush.OAuthClient{}, false
+}
+
+// providerOf returns the provider whose tokens are for a mail server: one of the table, or an
+// issuer for which a client is set; empty: there is none.
+func (c *oauthClients) providerOf(host string) string {
+	for _, p := range oauth.Table() {
+		if p.Serves(host) {
+			return p.Name
+		}
+	}
+	for _, o := range c.all() {
+		if o.Issuer != "" && (oauth.Provider{Issuer: o.Issuer}).Serves(host) {
+			return o.Issuer
+		}
+	}
+	return ""
 }
 
 // issuer returns the provider of that issuer, as its metadata says.

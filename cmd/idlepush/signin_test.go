@@ -16,6 +16,7 @@ import (
 func TestOAuthClients(t *testing.T) {
 	t.Parallel()
 	t.Run("a setting wins over what an admin has set", clientOfSettings)
+	t.Run("a mail server has the provider whose tokens are for it", providerOfHost)
 	t.Run("an issuer inside the house is refused unless allow-mail names it", clientOfIssuer)
 	t.Run("a sign-in takes only the code of its own browser", signInByCode)
 }
@@ -54,6 +55,27 @@ func clientOfSettings(t *testing.T) {
 	client, ok := c.client("google")
 	if !ok || client.ID != "set" || client.Secret != "secret" || client.Provider.Title != "Google" {
 		t.Errorf("the watcher gets %+v, %v", client, ok)
+	}
+}
+
+func providerOfHost(t *testing.T) {
+	t.Parallel()
+	accounts := storedClients(t, idlepush.OAuthClient{Provider: "other", Issuer: "https://login.stored.example", ID: "stored"})
+	for name, row := range map[string]struct {
+		settings map[string]idlepush.OAuthClient
+		want     map[string]string // by host
+	}{
+		"the admin's": {nil, map[string]string{"mail.stored.example": "https://login.stored.example", "mail.set.example": "",
+			"outlook.office365.com": "microsoft", "imap.googlemail.com": "google", "imap.gmx.net": "", "192.168.1.2": ""}},
+		"a setting's": {map[string]idlepush.OAuthClient{"other": {Provider: "other", Issuer: "https://login.set.example", ID: "set"}},
+			map[string]string{"mail.stored.example": "", "mail.set.example": "https://login.set.example", "imap.gmail.com": "google"}},
+	} {
+		c := newOAuthClients(settings{oauth: row.settings}, accounts)
+		for host, want := range row.want {
+			if got := c.providerOf(host); got != want {
+				t.Errorf("with %s issuer, %s has %q, want %q", name, host, got, want)
+			}
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 }
 
 func (s settings) mailConfig(pool *watcher.Pool, clients *oauthClients, texts codes.Table, log *slog.Logger) web.MailConfig {
-	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowMail.Permit,
+	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowMail.Permit, TokensFor: clients.providerOf,
 		HasClient: func(provider string) bool {
 			_, set := clients.set(provider)
 			return set
@@ -52,8 +52,14 @@ func (s settings) mailConfig(pool *watcher.Pool, clients *oauthClients, texts co
 		Check: func(ctx context.Context, a idlepush.Account) (web.Check, error) {
 			return check(ctx, pool, a, log)
 		},
-		Discover: func(ctx context.Context, email string) (web.Discovery, error) {
-			found, err := finder.Find(ctx, email)
+		Discover: func(ctx context.Context, email, host string) (web.Discovery, error) {
+			var found discover.Result
+			var err error
+			if host != "" {
+				found, err = finder.At(email, host)
+			} else {
+				found, err = finder.Find(ctx, email)
+			}
 			if errors.Is(err, discover.ErrAddress) {
 				err = web.ErrAddress
 			}

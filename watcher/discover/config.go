@@ -88,9 +88,10 @@ func (i incomingServer) settings(email string) (s Settings, ok bool) {
 		strings.ContainsRune(username, '%') || strings.ContainsFunc(username, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return Settings{}, false
 	}
-	s = Settings{Host: host, Port: int(port), Security: security, Username: username}
-	s.Auth, s.OAuth = ways(host)
-	if providerAt(host) == nil && len(i.Authentication) > 0 {
+	s = Settings{Host: host, Port: int(port), Security: security, Username: username, Auth: []string{Password}}
+	if p := providerAt(host); p != nil {
+		s.Auth, s.OAuth = strings.Fields(p.auth), p.oauth
+	} else if len(i.Authentication) > 0 {
 		s.Auth = read(i.Authentication)
 	}
 	return s, true

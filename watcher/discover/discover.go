@@ -34,7 +34,7 @@ type Source string
 // The sources. Autoconfig and WellKnown are published by the domain itself, in Thunderbird's
 // format. ISPDB is Thunderbird's list of providers. MX is the table or that list, for the provider
 // that receives the domain's mail. SRV is RFC 6186 and RFC 8314 section 5. Guess is a server that
-// answers under a usual name.
+// answers under a usual name. Named is a server that the person has named.
 const (
 	Table      Source = "table"
 	Autoconfig Source = "autoconfig"
@@ -43,9 +43,10 @@ const (
 	MX         Source = "mx"
 	SRV        Source = "srv"
 	Guess      Source = "guess"
+	Named      Source = "named"
 )
 
-// Sources are all sources, best first.
+// Sources are all sources that are asked, best first.
 var Sources = []Source{Table, Autoconfig, WellKnown, ISPDB, MX, SRV, Guess}
 
 // The ways to log in of Settings.Auth.
@@ -96,6 +97,11 @@ type Finder struct {
 	// HasClient reports whether people can sign in at Settings.OAuth, because an admin has
 	// registered this server there. Nil: they can nowhere.
 	HasClient func(provider string) bool
+
+	// TokensFor returns the provider whose tokens are for a mail server: one of package oauth, or
+	// the URL of an issuer where an admin has registered this server; empty: there is none. Nil:
+	// there are none.
+	TokensFor func(host string) string
 
 	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system
 	// does.
@@ -148,8 +154,33 @@ func (f *Finder) Find(ctx context.Context, email string) (Result, error) {
 	return f.noted(combine(email, said)), nil
 }
 
-// noted adds the note about signing in, if there is no other way to log in.
+// At returns how one logs in at a mail server that a person names for an address, without asking
+// anybody. There are settings only if people sign in to it, or the table has it. ErrAddress: it is
+// no mail address.
+func (f *Finder) At(email, host string) (Result, error) {
+	local, domain, err := parse(email)
+	if err != nil {
+		return Result{}, err
+	}
+	email = local + "@" + domain
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	var r Result
+	if p := f.providerAt(host); p != nil {
+		r = p.result(email)
+	} else if f.tokensFor(host) != "" {
+		r.Settings = []Settings{{Port: 993, Security: "tls", Username: email, Auth: []string{Password}}}
+	}
+	for i := range r.Settings {
+		r.Settings[i].Host, r.Settings[i].Source = host, Named
+	}
+	return f.noted(r), nil
+}
+
+// noted adds where people sign in, and the note about that if there is no other way to log in.
 func (f *Finder) noted(r Result) Result {
+	for i := range r.Settings {
+		f.addSignIn(&r.Settings[i])
+	}
 	if len(r.Settings) > 0 && slices.Equal(r.Settings[0].Auth, []string{OAuth}) {
 		r.Notes = append(r.Notes, f.signInNote(r.Settings[0]))
 	}

@@ -69,8 +69,7 @@ func (f *Finder) srv(ctx context.Context, email, domain string) (got found) {
 		}
 		for _, r := range list[:min(len(list), 3)] {
 			if host := strings.ToLower(strings.TrimSuffix(r.Target, ".")); netguard.IsHostName(host) && r.Port > 0 {
-				auth, oauth := ways(host)
-				got.settings = append(got.settings, Settings{Host: host, Port: int(r.Port), Security: kind.security, Username: email, Source: SRV, Auth: auth, OAuth: oauth})
+				got.settings = append(got.settings, Settings{Host: host, Port: int(r.Port), Security: kind.security, Username: email, Source: SRV, Auth: []string{Password}})
 			}
 		}
 	}

@@ -75,6 +75,29 @@ func signInAt(issuer string) *signIn {
 	return nil
 }
 
+// addSignIn sets how one logs in at a server of the table, and where people sign in to any other:
+// where the tokens for it are from, whatever a file says.
+func (f *Finder) addSignIn(s *Settings) {
+	p, oauth := f.providerAt(s.Host), f.tokensFor(s.Host)
+	switch {
+	case p != nil:
+		s.Auth, s.OAuth = strings.Fields(p.auth), p.oauth
+	case oauth != "":
+		s.OAuth = oauth
+		if !slices.Contains(s.Auth, OAuth) {
+			s.Auth = append(slices.Clip(s.Auth), OAuth)
+		}
+	}
+}
+
+// tokensFor is TokensFor, which may be nil.
+func (f *Finder) tokensFor(host string) string {
+	if f.TokensFor == nil {
+		return ""
+	}
+	return f.TokensFor(host)
+}
+
 // signInNote says where to sign in, or what an admin does first, for settings that take nothing
 // else.
 func (f *Finder) signInNote(s Settings) Note {

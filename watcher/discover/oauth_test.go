@@ -1,6 +1,8 @@
 package discover
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,6 +21,8 @@ func TestSignIn(t *testing.T) {
 	t.Run("a domain that Google or Microsoft hosts has their ways to log in", hostedSignIn)
 	t.Run("the element oAuth2 of a configuration file is read", elementRead)
 	t.Run("tokens of a provider are for its own servers", strangersServer)
+	t.Run("a server that a person names is looked up, and nobody is asked", namedServer)
+	t.Run("people sign in to a server that was found if there are tokens for it", foundServer)
 	t.Run("an issuer is a URL of https or a host name", issuerForms)
 }
 
@@ -170,6 +174,76 @@ func strangersServer(t *testing.T) {
 		tn.pages["autoconfig.example.org"] = servesOAuth("OAuth2", issuer, "https://mail.google.com/")
 		if r := find(t, tn.finder(), "ann@example.org"); way(r) != "none" || notes(r) != "oauth2 no_issuer" {
 			t.Errorf("%s: %s, with the notes %q", issuer, way(r), notes(r))
+		}
+	}
+}
+
+// home is an issuer for which this server has a client.
+const home = "https://login.example.org/realms/home"
+
+// tokensFor is what the program knows of providers, with that client.
+func tokensFor(host string) string {
+	for _, p := range append(oauth.Table(), oauth.Provider{Name: home, Issuer: home}) {
+		if p.Serves(host) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+func namedServer(t *testing.T) {
+	t.Parallel()
+	f := &Finder{TokensFor: tokensFor, Resolver: newTestNet(t), dial: func(context.Context, string, string) (net.Conn, error) {
+		t.Error("a server got a request")
+		return nil, errors.New("no")
+	}}
+	for host, c := range map[string]struct {
+		want, name, notes string
+	}{
+		"imap.gmail.com":           {"imap.gmail.com [app_password oauth] google", "Gmail", "app_password Gmail"},
+		"IMAP.GMail.com.":          {"imap.gmail.com [app_password oauth] google", "Gmail", "app_password Gmail"},
+		"imap.googlemail.com":      {"imap.googlemail.com [app_password oauth] google", "Gmail", "app_password Gmail"},
+		"imap-mail.outlook.com":    {"imap-mail.outlook.com [oauth] microsoft", "Outlook", "oauth2 Microsoft no_client"},
+		"eu.outlook.office365.com": {"eu.outlook.office365.com [oauth] microsoft", "Outlook", "oauth2 Microsoft no_client"},
+		"imap.mail.att.net":        {"imap.mail.att.net [app_password oauth] yahoo", "AT&T", "app_password AT&T"},
+		"imap.gmx.net":             {"imap.gmx.net [password app_password]", "GMX", "imap_switch GMX"},
+		"mail.example.org":         {"mail.example.org [password oauth] " + home, "", ""},
+		"mail.example.net":         {"none", "", ""},
+		"gmail.com.evil.example":   {"none", "", ""},
+		"192.168.1.2":              {"none", "", ""},
+	} {
+		r, err := f.At("ann@example.org", host)
+		if err != nil || way(r) != c.want || r.Name != c.name || notes(r) != c.notes {
+			t.Errorf("%s: %s, of %q, with the notes %q, %v", host, way(r), r.Name, notes(r), err)
+		}
+		for _, s := range r.Settings {
+			if s.Port != 993 || s.Security != "tls" || s.Username != "ann@example.org" || s.Source != Named {
+				t.Errorf("%s: %+v", host, s)
+			}
+		}
+	}
+	if _, err := f.At("ann", "imap.gmail.com"); !errors.Is(err, ErrAddress) {
+		t.Errorf("what is no address has the error %v", err)
+	}
+}
+
+func foundServer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		page http.HandlerFunc
+		want string
+	}{
+		"at home":                        {servesConfig("mail.example.org"), "mail.example.org [password oauth] " + home},
+		"at home, by an issuer misspelt": {servesOAuth("OAuth2", "login.example.org", "mail"), "x.example.org [oauth] " + home},
+		"elsewhere":                      {servesConfig("mail.example.net"), "mail.example.net [password]"},
+		"at Microsoft, by an old name":   {servesConfig("imap-mail.outlook.com"), "imap-mail.outlook.com [oauth] microsoft"},
+	} {
+		tn := newTestNet(t)
+		tn.pages["autoconfig.example.org"] = c.page
+		f := tn.finder()
+		f.TokensFor = tokensFor
+		if got := way(find(t, f, "ann@example.org")); got != c.want {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }

@@ -153,11 +153,15 @@ func providerAt(host string) *provider {
 	return nil
 }
 
-// ways returns how one logs in at a mail server, and where one signs in: what the table says of its
-// provider, or else with a password.
-func ways(host string) (auth []string, oauth string) {
+// providerAt is the function of that name, which also knows a server by the tokens that are for it.
+func (f *Finder) providerAt(host string) *provider {
 	if p := providerAt(host); p != nil {
-		return strings.Fields(p.auth), p.oauth
+		return p
 	}
-	return []string{Password}, ""
+	oauth := f.tokensFor(host)
+	i := slices.IndexFunc(table, func(p provider) bool { return p.oauth == oauth })
+	if oauth == "" || i < 0 {
+		return nil
+	}
+	return &table[i]
 }

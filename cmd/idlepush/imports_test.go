@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
+	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
 	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
 }

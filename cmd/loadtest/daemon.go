@@ -52,18 +52,28 @@ func writeOverlay(file string) error {
 // daemon is idlepush as a process.
 type daemon struct {
 	*process
-	origin string        // of its API
-	took   time.Duration // from the start until it was ready
+	data   string // its folder
+	origin string // of its API
+	began  time.Time
+	took   time.Duration // from then until it was ready
+}
+
+// stop ends idlepush and removes its data folder. What fails then is of no interest.
+func (d *daemon) stop() {
+	if d.process != nil {
+		d.process.stop()
+	}
+	os.RemoveAll(d.data)
 }
 
 // adminToken is the setting admin-token.
 const adminToken = "a token for the load test"
 
 // settings returns the environment of idlepush.
-func (l *lab) settings(data, address string, withServices bool) []string {
+func (l *lab) settings(data, address string, services bool) []string {
 	env := []string{"SSL_CERT_FILE=" + l.authority.file, "IDLEPUSH_LISTEN=" + address, "IDLEPUSH_DATA=" + data, "IDLEPUSH_BURST_LIMIT=0",
 		"IDLEPUSH_ALLOW_MAIL=127.0.0.0/8:*", "IDLEPUSH_ALLOW_PUSH=" + l.push.address, "IDLEPUSH_PUBLIC_URL=https://push.example.org", "IDLEPUSH_ADMIN_TOKEN=" + adminToken}
-	if !withServices {
+	if !services {
 		return env
 	}
 	origin := "https://" + l.push.address
@@ -72,34 +82,43 @@ func (l *lab) settings(data, address string, withServices bool) []string {
 		"IDLEPUSH_APNS_TOPIC="+l.apns.Topic, "IDLEPUSH_APNS_ENDPOINT="+origin)
 }
 
-// startDaemon starts idlepush on a data folder and waits until it is ready. Its log is in the
-// folder.
-func (l *lab) startDaemon(ctx context.Context, data string, withServices bool) (*daemon, error) {
+// startDaemon makes a data folder in dir, plants the household there, starts idlepush on it and
+// waits until it is ready. services: FCM and APNs are configured. The log is in the data folder.
+func (l *lab) startDaemon(ctx context.Context, dir string, h household, services bool) (d *daemon, err error) {
+	d = new(daemon)
+	defer func() {
+		if err != nil {
+			d.stop()
+		}
+	}()
+	if d.data, err = os.MkdirTemp(dir, "data"); err != nil {
+		return d, err
+	}
+	if err := l.plant(d.data, h); err != nil {
+		return d, err
+	}
 	address, err := freeAddress()
 	if err != nil {
-		return nil, err
+		return d, err
 	}
-	log, err := os.Create(filepath.Join(data, "log"))
+	log, err := os.Create(filepath.Join(d.data, "log"))
 	if err != nil {
-		return nil, err
+		return d, err
 	}
 	defer log.Close()
 	cmd := exec.Command(l.program, "serve")
 	cmd.Stderr = log
-	began := time.Now()
-	p, err := start(cmd, l.profile, l.settings(data, address, withServices)...)
-	if err != nil {
-		return nil, err
+	d.origin, d.began = "http://"+address, time.Now()
+	if d.process, err = start(cmd, l.profile, l.settings(d.data, address, services)...); err != nil {
+		return d, err
 	}
-	d := &daemon{process: p, origin: "http://" + address}
 	for !d.ready(ctx) {
 		if !sleep(ctx, time.Millisecond) {
-			p.stop()
 			said, _ := os.ReadFile(log.Name())
-			return nil, fmt.Errorf("idlepush does not become ready: %w\n%s", ctx.Err(), bytes.TrimSpace(said))
+			return d, fmt.Errorf("idlepush does not become ready: %w\n%s", ctx.Err(), bytes.TrimSpace(said))
 		}
 	}
-	d.took = time.Since(began)
+	d.took = time.Since(d.began)
 	return d, nil
 }
 

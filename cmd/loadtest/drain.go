@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -71,15 +70,7 @@ func (l *lab) requests(ctx context.Context, h household) (sent, error) {
 
 // deliveries measures idlepush, from when it is ready until the last delivery is settled.
 func (l *lab) deliveries(ctx context.Context, h household) (s sent, err error) {
-	data, err := os.MkdirTemp(l.disk, "data")
-	if err != nil {
-		return s, err
-	}
-	defer os.RemoveAll(data)
-	if err := l.plant(data, h); err != nil {
-		return s, err
-	}
-	d, err := l.startDaemon(ctx, data, true)
+	d, err := l.startDaemon(ctx, l.disk, h, true)
 	if err != nil {
 		return s, err
 	}

@@ -78,8 +78,12 @@ func runFloor(text string) error {
 	}
 	var group errgroup.Group
 	turns := make(chan bool, 64) // connections that are made at once
-	for i := range f.Sessions {
-		group.Go(func() error { return f.session(i, turns) })
+	// The first of each host come first, so that all others can resume.
+	for first := range accountsPerHost {
+		for i := first; i < f.Sessions; i += accountsPerHost {
+			turns <- true
+			group.Go(func() error { return f.session(i, turns) })
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -134,9 +138,9 @@ func (f *floor) post() error {
 // floorItems are what the session asks of a mail, as idlepush does.
 const floorItems = "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE CONTENT-TRANSFER-ENCODING)] BODY.PEEK[TEXT]<0.4096>)"
 
-// session waits for mail of the i-th account, and sends a push for each.
+// session waits for mail of the i-th account, and sends a push for each. It has a turn to log in,
+// which it gives back.
 func (f *floor) session(i int, turns chan bool) error {
-	turns <- true
 	conn, in, err := f.logIn(i)
 	<-turns
 	if err != nil {

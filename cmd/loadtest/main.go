@@ -32,6 +32,7 @@ var rows = []struct {
 	{"drain", drain},
 	{"sessions", sessions},
 	{"refresh", refresh},
+	{"program", program},
 }
 
 func rowNames() (names []string) {

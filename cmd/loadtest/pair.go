@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"time"
 )
 
@@ -12,7 +11,6 @@ import (
 // sends to one push service.
 type pair struct {
 	lab      *lab
-	data     string // folder of idlepush
 	accounts int
 	floor    *process
 	daemon   *daemon
@@ -30,17 +28,11 @@ func (l *lab) startPair(ctx context.Context, dir string, h household, refresh ti
 	if err := l.mail.awaitIdle(ctx, 0); err != nil {
 		return p, err
 	}
-	if p.data, err = os.MkdirTemp(dir, "data"); err != nil {
-		return p, err
-	}
-	if err := l.plant(p.data, h); err != nil {
-		return p, err
-	}
 	f := floor{Roots: l.authority.file, MailPort: l.mail.port, Push: l.push.address, Sessions: h.accounts, Service: h.service, Refresh: refresh}
 	if p.floor, err = start(f.command(), ""); err != nil {
 		return p, err
 	}
-	if p.daemon, err = l.startDaemon(ctx, p.data, true); err != nil {
+	if p.daemon, err = l.startDaemon(ctx, dir, h, true); err != nil {
 		return p, err
 	}
 	return p, l.mail.awaitIdle(ctx, 2*h.accounts)
@@ -54,7 +46,6 @@ func (p *pair) stop() {
 	if p.daemon != nil {
 		p.daemon.stop()
 	}
-	os.RemoveAll(p.data)
 }
 
 // between is the time between two mails, in which both come to rest.

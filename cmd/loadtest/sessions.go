@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -109,19 +108,10 @@ func (l *lab) floorWaiting(ctx context.Context, accounts int) (waiting, error) {
 }
 
 func (l *lab) daemonWaiting(ctx context.Context, f fleet) (w waiting, err error) {
-	data, err := os.MkdirTemp(l.disk, "data")
-	if err != nil {
-		return w, err
-	}
-	defer os.RemoveAll(data)
-	if err := l.plant(data, household{accounts: f.accounts}); err != nil {
-		return w, err
-	}
 	if err := l.mail.awaitIdle(ctx, 0); err != nil {
 		return w, err
 	}
-	began := time.Now()
-	d, err := l.startDaemon(ctx, data, f.services)
+	d, err := l.startDaemon(ctx, l.disk, household{accounts: f.accounts}, f.services)
 	if err != nil {
 		return w, err
 	}
@@ -130,7 +120,7 @@ func (l *lab) daemonWaiting(ctx context.Context, f fleet) (w waiting, err error)
 	if err != nil {
 		return w, err
 	}
-	if w, err = l.waiting(ctx, d.process, began, f.accounts); err != nil {
+	if w, err = l.waiting(ctx, d.process, d.began, f.accounts); err != nil {
 		return w, err
 	}
 	return w, endProfile()

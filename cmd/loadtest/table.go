@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// line is one line of the table. An empty text was not measured.
+// line is one line of the table.
 type line struct{ figure, floor, idlepush, ratio, wanted string }
+
+// unmeasured stands in a line for a floor that there is not, and its ratio.
+const unmeasured = "–"
 
 func printTable(out io.Writer, lines []line) {
 	fmt.Fprintln(out, "| figure | floor | idlepush | ratio | wanted |\n| --- | --- | --- | --- | --- |")

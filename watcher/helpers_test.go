@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,6 +71,13 @@ type harness struct {
 const rarely = time.Hour
 
 func TestMain(m *testing.M) {
+	if os.Getenv(serveFor) != "" {
+		if err := serveBenchmark(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	testenv.SetParallel(8)
 	goleak.VerifyTestMain(m)
 }

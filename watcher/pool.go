@@ -124,12 +124,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		own, stop := context.WithCancel(ctx)
 		current[a.ID] = &running{a.Edited, stop}
 		supervisors.Go(func() {
-			defer stop()
 			p.supervise(own, a)
-			select {
-			case ended <- a.ID:
-			case <-ctx.Done():
-			}
+			stop()
+			tell(ctx, ended, a.ID)
 		})
 	}
 	for {
@@ -145,6 +142,17 @@ func (p *Pool) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// tell sends the id of an account whose supervisor has ended, unless ctx ends before. Inlined, it
+// would make the stack of every session that waits larger.
+//
+//go:noinline
+func tell(ctx context.Context, ended chan<- string, id string) {
+	select {
+	case ended <- id:
+	case <-ctx.Done():
 	}
 }
 

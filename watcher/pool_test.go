@@ -52,7 +52,7 @@ func serve(t *testing.T, script *imaptest.Script) int {
 }
 
 // add adds an account beside the harness's own, without waiting for a signal.
-func (h *harness) add(t *testing.T, a idlepush.Account) idlepush.Account {
+func (h *harness) add(t testing.TB, a idlepush.Account) idlepush.Account {
 	t.Helper()
 	a.Owner, a.Enabled = h.account.Owner, true
 	if a.Folders == nil {

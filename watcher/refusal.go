@@ -190,7 +190,7 @@ func loginWait(count int, lasted time.Duration) time.Duration {
 func refusalsOf(a *idlepush.Account) refusals {
 	st := a.Status
 	r := refusals{count: st.Failures, since: st.Failing, again: st.Retry, told: st.State == idlepush.StateAttention, reason: st.Reason}
-	if r.again.IsZero() && !r.told {
+	if r.count > 0 && r.again.IsZero() && !r.told {
 		// The reason is that of another failure since the last refusal.
 		r.reason = idlepush.Reason{Code: "login_refused"}.With(codes.Case, workedBefore)
 		if a.OAuth != "" {

@@ -78,40 +78,51 @@ func newSession(w *watched, conn *wire.Conn) *session {
 	return s
 }
 
-// run catches up and waits until the connection is over or ctx ends, and returns why.
+// run catches up and waits until the connection is over or ctx ends, and returns why. A session
+// spends its life below it: the frames from here to Conn.Idle are kept small.
 func (s *session) run(ctx context.Context) error {
 	// The program may have ended in the middle of a look.
 	if err := s.endLooks(); err != nil {
 		return err
 	}
-	defer func() {
-		if err := s.endLooks(); err != nil {
-			s.log.Error("cannot hand over old mail; the next session tries again", "err", err)
+	var err error
+	for err == nil {
+		if err = s.work(ctx); err == nil {
+			err = s.wait(ctx)
 		}
-	}()
-	for {
-		found, err := s.catchUp()
-		if err != nil {
-			return err
-		}
-		if err := s.report(); err != nil {
-			return err
-		}
-		s.confirmed = true
-		if err := s.makeWay(ctx); err != nil {
-			return err
-		}
-		if !sleep(ctx, s.waiter.pause(found)) {
-			return ctx.Err()
-		}
-		if err := s.wait(ctx); err != nil {
-			return err
-		}
-		if s.waiter.slept() {
-			s.tour = time.Time{}
-		}
-		s.waiter.read = s.host.clock.read()
 	}
+	s.leave()
+	return err
+}
+
+// leave hands over what the session has begun.
+func (s *session) leave() {
+	if err := s.endLooks(); err != nil {
+		s.log.Error("cannot hand over old mail; the next session tries again", "err", err)
+	}
+}
+
+// work does all there is to do before the next wait.
+func (s *session) work(ctx context.Context) error {
+	if s.waiter.slept() {
+		s.tour = time.Time{}
+	}
+	s.waiter.read = s.host.clock.read()
+	found, err := s.catchUp()
+	if err != nil {
+		return err
+	}
+	if err := s.report(); err != nil {
+		return err
+	}
+	s.confirmed = true
+	if err := s.makeWay(ctx); err != nil {
+		return err
+	}
+	if !sleep(ctx, s.waiter.pause(found)) {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // makeWay returns errRenewed when another session is to take over. With OAuth it first gets the
@@ -258,21 +269,40 @@ func (s *session) report() error {
 // wait returns when there may be something new: the server says so, the refresh or the tour is due,
 // or it is time to poll.
 func (s *session) wait(ctx context.Context) error {
-	if s.waiter.idles() {
-		err := s.waiter.idle(s.folders.again(), s.tour, s.renew)
-		// Some servers show new messages only in a folder that is opened anew.
-		age := time.Since(s.reader.opened)
-		if s.asker.asked() || s.waiter.last.expired && (age >= s.waiter.longest*9/10 || s.host.distrusted()) {
-			s.reader.close()
-		}
-		if !s.waiter.refused {
-			return err
-		}
-		s.log.Info("IDLE refused; polling this time", "err", err)
-		if err := s.report(); err != nil {
-			return err
-		}
+	if !s.planIdle() {
+		return s.poll(ctx)
 	}
+	return s.waited(ctx, s.waiter.idle())
+}
+
+// planIdle decides how long to wait in IDLE, and reports whether there is use in it.
+func (s *session) planIdle() bool {
+	if !s.waiter.idles() {
+		return false
+	}
+	s.waiter.plan(s.folders.again(), s.tour, s.renew)
+	return true
+}
+
+// waited takes in how an IDLE ended. If it was refused, it polls.
+func (s *session) waited(ctx context.Context, err error) error {
+	// Some servers show new messages only in a folder that is opened anew.
+	age := time.Since(s.reader.opened)
+	if s.asker.asked() || s.waiter.last.expired && (age >= s.waiter.longest*9/10 || s.host.distrusted()) {
+		s.reader.close()
+	}
+	if !s.waiter.refused {
+		return err
+	}
+	s.log.Info("IDLE refused; polling this time", "err", err)
+	if err := s.report(); err != nil {
+		return err
+	}
+	return s.poll(ctx)
+}
+
+// poll waits without IDLE.
+func (s *session) poll(ctx context.Context) error {
 	if s.waiter.skipIdle() {
 		return nil
 	}

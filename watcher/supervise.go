@@ -47,6 +47,7 @@ type supervisor struct {
 	short    int // sessions in a row that were confirmed and ended within pollInterval
 	refusals refusals
 	awake    time.Time // when the tries began: with the program, or after a sleep
+	end      ended     // of the last session
 }
 
 // ended is how a session ended.
@@ -120,40 +121,52 @@ func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 // supervise keeps one account's session running until ctx ends or only a person can help.
 func (p *Pool) supervise(ctx context.Context, a *idlepush.Account) {
 	s := p.newSupervisor(a)
-	if s.refusals.count == 0 {
-		// The status in the store is from an earlier run of the program.
-		s.setState(idlepush.Status{State: idlepush.StateNew})
-	} else if s.access == nil && !s.awaitLogin(ctx) {
-		return
-	}
-	for {
-		end := s.session(ctx)
-		if ctx.Err() != nil || !s.retry(ctx, end) {
-			return
-		}
+	for more := s.begin(ctx); more; {
+		s.session(ctx)
+		more = ctx.Err() == nil && s.retry(ctx)
 	}
 }
 
-// session logs in, waiting for its turn at the host, and runs until the connection is over.
-func (s *supervisor) session(ctx context.Context) (end ended) {
-	conn, began, err := s.enter(ctx)
-	if err != nil {
-		return ended{began: began, err: err}
+// begin waits until the first session may begin, and reports whether there is to be one.
+func (s *supervisor) begin(ctx context.Context) bool {
+	if s.refusals.count == 0 {
+		// The status in the store is from an earlier run of the program.
+		s.setState(idlepush.Status{State: idlepush.StateNew})
+		return true
 	}
-	loggedIn := time.Now()
-	s.account.Status.LoggedIn = loggedIn
-	defer conn.Close()
+	return s.access != nil || s.awaitLogin(ctx)
+}
+
+// session logs in, waiting for its turn at the host, and runs until the connection is over.
+func (s *supervisor) session(ctx context.Context) {
+	work, err := s.open(ctx)
+	if err == nil {
+		s.close(work, work.run(ctx))
+	}
+}
+
+// open begins a session: it logs in.
+func (s *supervisor) open(ctx context.Context) (*session, error) {
+	conn, began, err := s.enter(ctx)
+	if s.end = (ended{began: began, err: err}); err != nil {
+		return nil, err
+	}
+	s.account.Status.LoggedIn = time.Now()
 	s.asker.set(conn)
-	defer s.asker.set(nil)
 	s.host.peers.add(conn)
-	defer s.host.peers.remove(conn)
 	s.log.Info("connected")
 	if alert := conn.Alert(); alert != "" {
 		s.log.Warn("server sent an IMAP ALERT", "status", redact(alert, s.account))
 	}
-	work := newSession(&s.watched, conn)
-	err = work.run(ctx)
-	return ended{began, max(time.Since(loggedIn), 1), work.confirmed, err}
+	return newSession(&s.watched, conn), nil
+}
+
+// close ends a session because of err.
+func (s *supervisor) close(work *session, err error) {
+	s.end.lived, s.end.confirmed, s.end.err = max(time.Since(s.account.Status.LoggedIn), 1), work.confirmed, err
+	s.host.peers.remove(work.conn)
+	s.asker.set(nil)
+	work.conn.Close()
 }
 
 // enter opens a connection. It began when it was the account's turn at its host.
@@ -183,8 +196,8 @@ func (s *supervisor) connect(ctx context.Context) (conn *wire.Conn, began time.T
 
 // retry waits before the next session after one that has ended. It reports whether there is to be
 // one.
-func (s *supervisor) retry(ctx context.Context, end ended) bool {
-	err := end.err
+func (s *supervisor) retry(ctx context.Context) bool {
+	end, err := s.end, s.end.err
 	if end.confirmed {
 		s.attempt, s.refusals = 0, refusals{}
 	}

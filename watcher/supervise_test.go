@@ -47,8 +47,9 @@ func timeInQueue(t *testing.T) {
 		}
 		var running sync.WaitGroup
 		running.Go(func() {
-			end := p.newSupervisor(&h.account).session(t.Context())
-			if end.err == nil || end.lived >= time.Minute || end.confirmed {
+			s := p.newSupervisor(&h.account)
+			s.session(t.Context())
+			if end := s.end; end.err == nil || end.lived >= time.Minute || end.confirmed {
 				t.Errorf("it ended as %+v", end)
 			}
 		})

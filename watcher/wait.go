@@ -23,12 +23,21 @@ type waiter struct {
 	conn    *wire.Conn
 	refused bool // the server announces IDLE and does not let it begin
 	last    idleResult
-	longest time.Duration // the host's interval when the last IDLE began
-	pace    pace
-	read    clocks.Reading // at the end of the last wait; before it, at the session's beginning
+	begun
+	pace pace
+	read clocks.Reading // at the end of the last wait; before it, at the session's beginning
 
 	// How long flags may go on changing, and news of other folders coming, before a look at them.
 	flagDelay, othersDelay time.Duration
+}
+
+// begun is what the last IDLE began with.
+type begun struct {
+	began   time.Time
+	longest time.Duration // the host's interval
+	planned time.Duration // how long it was to last
+	whole   bool          // that was all of the interval
+	beats   bool          // a heartbeat was expected
 }
 
 // idleResult is how a wait ended.
@@ -55,25 +64,23 @@ func (w *waiter) pause(found int) time.Duration {
 	return wait
 }
 
-// idle waits in IDLE until there is news or one of the times has come, zero for none. An IDLE that
-// the server refuses is an *imap.Error, and refused is set.
-func (w *waiter) idle(due ...time.Time) error {
-	wait, whole := w.refresh(append(due, w.failures.again()))
-	began := time.Now()
-	w.conn.ExpectHeartbeat(w.host.peers.heartbeat())
-	expected := w.conn.Heartbeat() > 0
-	news, err := w.conn.Idle(wait, timeout, wire.IdleDelays{Flags: w.flagDelay, Others: w.othersDelay})
-	w.host.peers.heard(w.conn.Heartbeat(), expected && err == nil)
-	w.learn(news, err, began, wait, whole)
+// idle waits in IDLE until there is news or the time planned is over. An IDLE that the server
+// refuses is an *imap.Error, and refused is set.
+func (w *waiter) idle() error {
+	_, err := w.conn.Idle(w.planned, timeout, wire.IdleDelays{Flags: w.flagDelay, Others: w.othersDelay})
+	w.ended(err)
 	return err
 }
 
-// refresh returns how long an IDLE may last, and whether that is the whole interval of the host.
-func (w *waiter) refresh(due []time.Time) (wait time.Duration, whole bool) {
+// plan decides how long the IDLE that begins now may last: at most until one of the times has come,
+// zero for none.
+func (w *waiter) plan(due ...time.Time) {
 	w.longest, _ = w.host.interval()
 	longest := early(w.longest)
-	wait = untilFirst(longest, due)
-	return wait, wait == longest && w.host.bears()
+	w.began, w.planned = time.Now(), untilFirst(longest, append(due, w.failures.again()))
+	w.whole = w.planned == longest && w.host.bears()
+	w.conn.ExpectHeartbeat(w.host.peers.heartbeat())
+	w.beats = w.conn.Heartbeat() > 0
 }
 
 // untilFirst returns how long it is until the first of the times, zero for none, but no more than
@@ -87,10 +94,11 @@ func untilFirst(longest time.Duration, due []time.Time) time.Duration {
 	return longest
 }
 
-// learn takes in how an IDLE ended. If the machine slept meanwhile, that says nothing of the
+// ended takes in how an IDLE ended. If the machine slept meanwhile, that says nothing of the
 // server: a connection and its news are easily lost in a sleep.
-func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Duration, whole bool) {
-	lasted := time.Since(began)
+func (w *waiter) ended(err error) {
+	w.host.peers.heard(w.conn.Heartbeat(), w.beats && err == nil)
+	news, lasted, wait := w.conn.News(), time.Since(w.began), w.planned
 	_, w.refused = errors.AsType[*imap.Error](err)
 	slept := w.slept()
 	w.last = idleResult{idled: err == nil && !slept, news: news, long: lasted > lateBy,
@@ -102,7 +110,7 @@ func (w *waiter) learn(news wire.News, err error, began time.Time, wait time.Dur
 	case err == nil && lasted >= wait:
 		w.last.news, w.last.expired = wire.News{}, true
 		if !slept {
-			w.host.survivedSilence(wait, whole)
+			w.host.survivedSilence(wait, w.whole)
 		}
 	case lost(err) && !slept:
 		// A server counts from our last command, and its BYE is no sign of life; a NAT counts from

@@ -21,12 +21,13 @@ const responseCost = 64
 type Conn struct {
 	link
 	serverState
-	frame framer
-	cur   response
-	spent int  // of Limits.Exchange in this step
-	tag   int  // own commands so far: I1, I2 …
-	done  bool // a DONE was sent, and may have crossed the server's own end of IDLE
-	beat  heartbeat
+	frame  framer
+	cur    response
+	spent  int  // of Limits.Exchange in this step
+	tag    int  // own commands so far: I1, I2 …
+	done   bool // a DONE was sent, and may have crossed the server's own end of IDLE
+	idling idleWait
+	beat   heartbeat
 	// client is set while imapclient uses the connection; it changes only while its goroutines do
 	// not run.
 	client  *clientConn

@@ -162,6 +162,13 @@ func (f *framer) readBuffer() []byte {
 	return f.buf[len(f.buf):cap(f.buf)]
 }
 
+// release gives the buffer back if nothing is in it.
+func (f *framer) release() {
+	if f.buffered() == 0 {
+		f.buf, f.start, f.pos, f.seen = nil, 0, 0, 0
+	}
+}
+
 // filled notes that n bytes were read to readBuffer.
 func (f *framer) filled(n int) { f.buf = f.buf[:len(f.buf)+n] }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+	"go.uber.org/goleak"
 
 	"idlepush/watcher/imaptest"
 )
@@ -142,3 +143,5 @@ func trickyMail(uid int) imaptest.Message {
 		Header: fmt.Sprintf("Subject: mail %d {12}\r\nX: %s\r\n\r\n", uid, strings.ReplaceAll(text, "\r\n", "\r\n ")), Text: text,
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

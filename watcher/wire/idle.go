@@ -16,22 +16,14 @@ import (
 // answer DONE. A server that ends IDLE by itself is no error: News.Ended. NO and BAD to IDLE are an
 // *imap.Error, after which the connection still works.
 func (c *Conn) Idle(refresh, timeout time.Duration, delays IdleDelays) (News, error) {
-	news := c.News()
-	if delays.endsIdle(news) {
-		return news, c.Cause()
+	// A session spends its life in here: this frame and those above and below are kept small and
+	// few, because its stack is the largest part of its memory.
+	more, err := c.beginIdle(refresh, timeout, delays)
+	for more && err == nil {
+		c.await()
+		more, err = c.heed()
 	}
-	until := time.Now().Add(refresh)
-	tag, err := c.enterIdle(timeout)
-	if err == nil && tag != "" {
-		before := c.News()
-		c.setIdle(true)
-		tag, err = c.waitForNews(tag, until, delays)
-		c.setIdle(false)
-		c.noteUnasked(before)
-	}
-	if err == nil && tag != "" {
-		err = c.leaveIdle(tag, timeout)
-	}
+	err = c.endIdle(err, timeout)
 	return c.News(), err
 }
 
@@ -46,62 +38,97 @@ func (d IdleDelays) endsIdle(news News) bool {
 	return news.Exists > 0 || news.Recent > 0 || news.Overflow || news.Status > 0 && d.Others == 0
 }
 
-// enterIdle returns the tag of the IDLE that runs now; empty if the server answered it with OK at
-// once.
-func (c *Conn) enterIdle(timeout time.Duration) (tag string, err error) {
-	if err := c.begin(); err != nil {
-		return "", err
+// beginIdle sends IDLE, and reports whether to wait. It leaves no tag if there is news already, or if
+// the server answered with OK at once.
+func (c *Conn) beginIdle(refresh, timeout time.Duration, delays IdleDelays) (more bool, err error) {
+	c.idling = idleWait{delays: delays}
+	if delays.endsIdle(c.News()) {
+		return false, c.Cause()
 	}
+	if err := c.begin(); err != nil {
+		return false, err
+	}
+	now := time.Now()
+	c.idling.until = now.Add(refresh)
 	c.beat.last = time.Time{}
-	until := time.Now().Add(timeout)
-	tag, err = c.send("IDLE", until)
-	for err == nil {
-		var r *response
-		if r, err = c.next(until); err != nil {
-			err = c.timedOut(err, "the answer to IDLE")
-			break
+	if err := c.sendIdle(now.Add(timeout)); err != nil || c.idling.tag == "" {
+		return false, err
+	}
+	c.idling.before, c.idling.settled, c.idling.reads = c.News(), time.Now().Add(settles), longAgo
+	c.setIdle(true)
+	return c.heed()
+}
+
+// sendIdle sends IDLE and waits for "+".
+func (c *Conn) sendIdle(until time.Time) error {
+	tag, err := c.send("IDLE", until)
+	if err != nil {
+		return err
+	}
+	for {
+		r, err := c.next(until)
+		if err != nil {
+			return c.timedOut(err, "the answer to IDLE")
 		}
 		switch r.tag {
 		case "+":
-			return tag, nil
+			c.idling.tag = tag
+			return nil
 		case tag:
-			return "", c.ended(r)
+			return c.ended(r)
 		}
-		err = c.unexpected(r)
+		if err := c.unexpected(r); err != nil {
+			return err
+		}
 	}
-	return "", err
 }
 
-// waitForNews returns the tag when IDLE is to be ended, and none when the server has ended it. A
-// session spends its life in here: the frames below are kept few and small, because its stack is
-// the largest part of its memory.
-func (c *Conn) waitForNews(tag string, until time.Time, delays IdleDelays) (string, error) {
-	w := idleWait{until: until, delays: delays, settled: time.Now().Add(settles)}
+// await waits until there is something to read, or it is time to end IDLE.
+func (c *Conn) await() {
+	c.cur = response{}
+	c.frame.release()
+	c.idling.reads = c.link.await(c.idleUntil())
+}
+
+// heed reads what has come, and reports whether to go on waiting.
+func (c *Conn) heed() (more bool, err error) {
+	w := &c.idling
 	for w.goesOn(c.News()) {
-		r, err := c.next(sooner(w.until, c.beat.missed(c.LastByte())))
+		r, err := c.next(sooner(w.reads, c.idleUntil()))
 		switch {
-		case err == nil && r.tag == tag:
-			return "", c.ended(r)
+		case err == nil && r.tag == w.tag:
+			w.tag = ""
+			return false, c.ended(r)
 		case err == nil:
 			w.hear(c, r, time.Now())
 			err = c.unexpected(r)
 		case errors.Is(err, os.ErrDeadlineExceeded) && c.Cause() == nil:
-			c.beat.forgetMissed(c.LastByte(), time.Now())
-			return tag, nil
+			if more = !c.isOver(c.idleUntil()); !more {
+				c.beat.forgetMissed(c.LastByte(), time.Now())
+			}
+			return more, nil
 		}
 		if err != nil {
-			return "", err
+			return false, err
 		}
 	}
-	return tag, nil
+	return false, nil
+}
+
+// idleUntil returns when the IDLE that runs is to be ended, as far as is known now.
+func (c *Conn) idleUntil() time.Time {
+	return sooner(c.idling.until, c.beat.missed(c.LastByte()))
 }
 
 // settles is how long after the begin of IDLE a server may repeat what it has announced.
 const settles = time.Second
 
-// idleWait is how long an IDLE goes on.
+// idleWait is an IDLE, and how long it goes on.
 type idleWait struct {
+	tag           string // empty: it is over
+	before        News   // from before it
 	until         time.Time
+	reads         time.Time // by when what has come is to be read
 	settled       time.Time // a RECENT from then on is news, also if it repeats the last
 	delays        IdleDelays
 	flags, others bool // until allows for their delay
@@ -203,7 +230,15 @@ func (c *Conn) ended(r *response) error {
 	return nil
 }
 
-func (c *Conn) leaveIdle(tag string, timeout time.Duration) error {
+// endIdle ends IDLE if the server has not. err is why it cannot.
+func (c *Conn) endIdle(err error, timeout time.Duration) error {
+	if !c.idling.settled.IsZero() {
+		c.setIdle(false)
+		c.noteUnasked(c.idling.before)
+	}
+	if err != nil || c.idling.tag == "" {
+		return err
+	}
 	if err := c.begin(); err != nil {
 		return err
 	}
@@ -212,5 +247,5 @@ func (c *Conn) leaveIdle(tag string, timeout time.Duration) error {
 		return err
 	}
 	c.done = true
-	return c.answer(tag, "DONE", until)
+	return c.answer(c.idling.tag, "DONE", until)
 }

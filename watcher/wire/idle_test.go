@@ -1,7 +1,11 @@
 package wire
 
 import (
+	"bufio"
+	"crypto/tls"
 	"errors"
+	"io"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +24,7 @@ func TestIdle(t *testing.T) {
 	t.Run("after NO to IDLE the connection works", refusedIdle)
 	t.Run("another goroutine can end IDLE", endedFromElsewhere)
 	t.Run("news is unasked only in the midst of an IDLE", unaskedNews)
+	t.Run("news that TLS has read already ends it at once", newsBehindPlus)
 }
 
 // beating sends "Still here" every two minutes, the given number of times, and then nothing.
@@ -219,5 +224,57 @@ func unaskedNews(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// batched sends what was written when it reads.
+type batched struct {
+	net.Conn
+	out []byte
+}
+
+func (b *batched) Write(p []byte) (int, error) {
+	b.out = append(b.out, p...)
+	return len(p), nil
+}
+
+func (b *batched) Read(p []byte) (int, error) {
+	if len(b.out) > 0 {
+		b.Conn.Write(b.out)
+		b.out = nil
+	}
+	return b.Conn.Read(p)
+}
+
+func newsBehindPlus(t *testing.T) {
+	t.Parallel()
+	certificate := testCertificate(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveEach(t, l, func(raw net.Conn) {
+		conn := tls.Server(&batched{Conn: raw}, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		defer conn.Close()
+		lines := bufio.NewReader(conn)
+		for _, say := range [][]string{{"* PREAUTH [CAPABILITY IMAP4rev1 IDLE] hello\r\n"}, {"+ idling\r\n", "* 1 EXISTS\r\n"}, {"I1 OK done\r\n"}} {
+			for _, line := range say {
+				io.WriteString(conn, line)
+			}
+			lines.ReadString('\n')
+		}
+	})
+	at := l.Addr().(*net.TCPAddr)
+	c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: at.Port, Security: TLS, TLS: trusted(certificate)}, DefaultLimits, realTimeout(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.poll == nil {
+		t.Fatal("it does not wait at a socket")
+	}
+	began, refresh := time.Now(), realTimeout(t)/2
+	if news, err := c.Idle(refresh, realTimeout(t), IdleDelays{}); err != nil || news.Exists != 1 || time.Since(began) >= refresh {
+		t.Errorf("%+v, %v after %v", news, err, time.Since(began))
 	}
 }

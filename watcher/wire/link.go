@@ -8,13 +8,15 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // link is the network connection below a Conn, and what ended it.
 type link struct {
 	conn net.Conn
-	raw  net.Conn // conn, or the one below its TLS: closing a tls.Conn may take 5 s
+	raw  net.Conn        // conn, or the one below its TLS: closing a tls.Conn may take 5 s
+	poll syscall.RawConn // of raw; nil: it has none
 	stop func() bool
 
 	mu      sync.Mutex
@@ -37,6 +39,9 @@ func (l *link) init(ctx context.Context, conn net.Conn) {
 	l.conn, l.raw = conn, conn
 	if t, ok := conn.(*tls.Conn); ok {
 		l.raw = t.NetConn()
+	}
+	if p, ok := l.raw.(syscall.Conn); ok {
+		l.poll, _ = p.SyscallConn()
 	}
 	l.changed.L = &l.mu
 	l.last = time.Now()
@@ -124,16 +129,54 @@ func (l *link) setIdle(runs bool) {
 	}
 }
 
-// read reads once. After until it returns os.ErrDeadlineExceeded.
-func (l *link) read(p []byte, until time.Time) (int, error) {
+// isOver reports whether the IDLE that runs is to end now: at until, or when somebody has asked for
+// it.
+func (l *link) isOver(until time.Time) bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !time.Now().Before(sooner(until, l.idle.by))
+}
+
+// readBy sets the deadline of what is read next.
+func (l *link) readBy(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.idle.runs {
 		until = sooner(until, l.idle.by)
 	}
 	l.idle.until = until
 	// If the deadline cannot be set the connection is closed, and Read returns why.
 	l.conn.SetReadDeadline(until)
-	l.mu.Unlock()
+}
+
+// longAgo is a deadline for what need not be waited for.
+var longAgo = time.Unix(1, 0)
+
+// arrives is how long a response may take from its first byte on, before it is waited for again.
+const arrives = time.Second
+
+// await waits until there is something to read, or until then, and returns by when to read it. It
+// takes less stack than a read through TLS, and no buffer. Without a socket it leaves the waiting to
+// the read.
+func (l *link) await(until time.Time) (by time.Time) {
+	if l.poll == nil {
+		return until
+	}
+	l.readBy(until)
+	asked := false
+	err := l.poll.Read(func(uintptr) (done bool) {
+		done, asked = asked, true
+		return done
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return longAgo
+	}
+	return time.Now().Add(arrives) // another failure shows in the read
+}
+
+// read reads once. After until it returns os.ErrDeadlineExceeded.
+func (l *link) read(p []byte, until time.Time) (int, error) {
+	l.readBy(until)
 	n, err := l.conn.Read(p)
 	if n > 0 {
 		l.mu.Lock()

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,6 +31,13 @@ func BenchmarkLargeStore(b *testing.B) {
 			}
 		})
 	}
+	b.Run("purge of nothing", func(b *testing.B) {
+		for b.Loop() {
+			if err := h.s.Purge(b.Context(), dawn.Add(largeMails/MaxMails*time.Second)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("open", func(b *testing.B) {
 		for b.Loop() {
 			reopen(b, h.s)
@@ -51,6 +59,22 @@ func BenchmarkLargeStore(b *testing.B) {
 			*h.s = *again
 		}
 	})
+}
+
+// BenchmarkAddAccount adds mailboxes beside many.
+func BenchmarkAddAccount(b *testing.B) {
+	for _, there := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("beside %d", there), func(b *testing.B) {
+			s := newStore(b)
+			owner := someone(b, s, "owner")
+			for i := range there {
+				mailbox(b, s, owner, fmt.Sprintf("%d@example.org", i))
+			}
+			for i := there; b.Loop(); i++ {
+				mailbox(b, s, owner, fmt.Sprintf("%d@example.org", i))
+			}
+		})
+	}
 }
 
 func storeSize(b *testing.B, s *Store) int64 {

@@ -21,11 +21,11 @@ func drain(ctx context.Context, l *lab) (lines []line, err error) {
 		for range l.rounds {
 			floor, err := l.requests(ctx, h)
 			if err != nil {
-				return nil, err
+				return lines, err
 			}
 			own, err := l.deliveries(ctx, h)
 			if err != nil {
-				return nil, err
+				return lines, err
 			}
 			costs.add([]time.Duration{floor.cpu}, []time.Duration{own.cpu})
 			rates.add([]float64{floor.rate}, []float64{own.rate})

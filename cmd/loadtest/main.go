@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	defer l.close()
 	var table []line
 	for _, r := range rows {
-		if flags.NArg() > 0 && !slices.Contains(flags.Args(), r.name) {
+		if flags.NArg() > 0 && !slices.Contains(flags.Args(), r.name) || ctx.Err() != nil {
 			continue
 		}
 		lines, failure := l.measure(ctx, r.name, r.measure)

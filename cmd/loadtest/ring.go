@@ -25,7 +25,7 @@ func ring(ctx context.Context, l *lab) (lines []line, err error) {
 	} {
 		times, err := l.ringAt(ctx, at.dir)
 		if err != nil {
-			return nil, err
+			return lines, err
 		}
 		lines = append(lines, times.line("EXISTS → push, p50, "+at.name, 0.5, inMs, at.wanted), times.line("EXISTS → push, p99, "+at.name, 0.99, inMs, ""))
 	}

@@ -43,7 +43,7 @@ func sessions(ctx context.Context, l *lab) (lines []line, err error) {
 	var w waitings
 	for _, f := range fleets {
 		if w, err = l.waitings(ctx, f); err != nil {
-			return nil, err
+			return lines, err
 		}
 		name := fmt.Sprintf("memory of the whole process, %d accounts", f.accounts)
 		if !f.services {
@@ -54,7 +54,7 @@ func sessions(ctx context.Context, l *lab) (lines []line, err error) {
 	}
 	none, err := l.waitings(ctx, fleet{0, true, ""})
 	if err != nil {
-		return nil, err
+		return lines, err
 	}
 	return append(lines, many(none, w, fleets[len(fleets)-1].accounts)...), nil
 }

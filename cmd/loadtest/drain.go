@@ -18,6 +18,7 @@ func drain(ctx context.Context, l *lab) (lines []line, err error) {
 		var costs compared[time.Duration]
 		var rates compared[float64]
 		h.service = of.service
+		l.nameProfiles("drain-" + of.service)
 		for range l.rounds {
 			floor, err := l.requests(ctx, h)
 			if err != nil {

@@ -26,7 +26,7 @@ type lab struct {
 	disk    string // folder on a disk
 	memory  string // folder in memory
 	program string // path of idlepush, with the probe
-	profile string // path of the profiles of this row, without extension; empty: none are made
+	profile string // path of profiles, without extension; empty: none are made
 
 	authority *authority
 	mail      *mailServer
@@ -96,10 +96,15 @@ func (l *lab) measure(ctx context.Context, name string, row func(context.Context
 	ctx, cancel := context.WithTimeout(ctx, rowTime)
 	defer cancel()
 	fmt.Fprintln(os.Stderr, "loadtest: measuring", name)
+	l.nameProfiles(name)
+	return row(ctx, l)
+}
+
+// nameProfiles names the profiles of the processes that are started from now on.
+func (l *lab) nameProfiles(name string) {
 	if l.profiles != "" {
 		l.profile = filepath.Join(l.profiles, name)
 	}
-	return row(ctx, l)
 }
 
 // count returns how many of something a row measures: usual, unless a flag says something else.

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("loadtest", flag.ContinueOnError)
 	flags.IntVar(&o.size, "n", 0, "accounts, sessions or deliveries of a row; 0: as many as in docs/performance.md")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often floor and idlepush are measured in turns")
-	flags.StringVar(&o.profiles, "profile", "", "`folder` for the profiles of idlepush, row.cpu and row.heap")
+	flags.StringVar(&o.profiles, "profile", "", "`folder` for the profiles of idlepush, .cpu and .heap; of several rounds, the last")
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "Usage: loadtest [flags] [row ...]\n\nThe rows: %s\n\n", strings.Join(rowNames(), ", "))
 		flags.PrintDefaults()

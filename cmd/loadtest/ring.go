@@ -19,10 +19,11 @@ func ring(ctx context.Context, l *lab) (lines []line, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, at := range []struct{ dir, name, wanted string }{
-		{l.disk, "on a disk with an fdatasync of " + inMs(synced), "≤ 1.8 × at 0.15 ms"},
-		{l.memory, "store in RAM", "≤ 1.4 ×"},
+	for _, at := range []struct{ dir, profiles, name, wanted string }{
+		{l.disk, "ring-disk", "on a disk with an fdatasync of " + inMs(synced), "≤ 1.8 × at 0.15 ms"},
+		{l.memory, "ring-ram", "store in RAM", "≤ 1.4 ×"},
 	} {
+		l.nameProfiles(at.profiles)
 		times, err := l.ringAt(ctx, at.dir)
 		if err != nil {
 			return lines, err

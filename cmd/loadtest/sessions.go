@@ -80,6 +80,7 @@ func many(none, w waitings, accounts int) []line {
 
 // waitings measures the floor and idlepush in turns.
 func (l *lab) waitings(ctx context.Context, f fleet) (w waitings, err error) {
+	l.nameProfiles(fmt.Sprintf("sessions-%d", f.accounts))
 	for range l.rounds {
 		floor, err := l.floorWaiting(ctx, f.accounts)
 		if err != nil {

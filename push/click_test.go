@@ -29,7 +29,10 @@ func TestClickURL(t *testing.T) {
 		"to the page where it is too long":                                {idlepush.KindMail, idlepush.LevelSubject, home, link + strings.Repeat("x", 500), home + "#/mail/" + id, false},
 		"nowhere, for the page is not known":                              {idlepush.KindMail, idlepush.LevelSubject, "", link, "", false},
 		"nowhere, for no host has such a name":                            {idlepush.KindMail, idlepush.LevelSubject, "https://" + strings.Repeat("h", 600) + "/", link, "", false},
-		"to the page, if it is no mail":                                   {idlepush.KindAttention, idlepush.LevelSubject, home, "", home, false},
+		"to the page, if it is no mail":                                   {idlepush.KindSummary, idlepush.LevelSubject, home, "", home, false},
+		"to what ends an attention":                                       {idlepush.KindAttention, idlepush.LevelSubject, home, "", home + "#/attention/family", false},
+		"to what ends an attention, which may be told anywhere":           {idlepush.KindAttention, idlepush.LevelWake, home, "", home + "#/attention/family", false},
+		"to what ends the attention of a shared mailbox":                  {idlepush.KindAttention, idlepush.LevelSubject, home, link, home + "#/attention/family", true},
 	} {
 		w := pushtest.Work(row.kind, idlepush.Device{Content: row.level})
 		w.Account.Link = row.link
@@ -50,7 +53,7 @@ func TestClickOnShareEnded(t *testing.T) {
 		idlepush.LevelPreview: home + "#/add/" + pushtest.Planted(idlepush.KindAttention).ID,
 	} {
 		w := pushtest.Work(idlepush.KindAttention, idlepush.Device{Content: level})
-		w.Notification.Reason = idlepush.Reason{Code: registry.CodeShareEnded}
+		w.Notification.Account, w.Notification.Reason = "", idlepush.Reason{Code: registry.CodeShareEnded}
 		if m := push.Render(w, home, pushtest.Sentences); m.URL != want {
 			t.Errorf("at %s it leads to %q, want %q", level, m.URL, want)
 		}

@@ -61,7 +61,8 @@ func Render(w registry.Work, page string, texts codes.Table) Message {
 
 // clickURL returns the URL that a click opens: the account's link to the mail if the device's level
 // allows it, or the page. If another user chose the link, it is the page, which asks before it
-// opens that. Without a page it is empty, even if there is a link.
+// opens that. For an attention about a mailbox it is the page with what ends that. Without a page
+// it is empty, even if there is a link.
 func clickURL(w registry.Work, page string) string {
 	link := w.Account.LinkTo(w.Notification)
 	if !w.Device.Content.Allows(idlepush.LevelSubject) {
@@ -76,8 +77,8 @@ func clickURL(w registry.Work, page string) string {
 		return link
 	case n.Kind == idlepush.KindMail:
 		return page + "#/mail/" + n.ID
-	case n.Kind == idlepush.KindAttention && w.Account.OAuth != "" && w.Account.Owner == w.Device.User:
-		return page + "#/mailbox/" + n.Account // where the person signs in again
+	case n.Kind == idlepush.KindAttention && n.Account != "":
+		return page + "#/attention/" + n.Account
 	case n.Code == registry.CodeShareEnded && w.Device.Content.Allows(idlepush.LevelSender):
 		return page + "#/add/" + n.ID // which adds the mailbox again
 	}

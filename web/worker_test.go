@@ -197,6 +197,8 @@ func workerClick(t *testing.T) {
 		{object{"kind": "mail", "id": "x", "navigate": "nonsense"}, page + "mail/x"},
 		{object{"kind": "summary", "id": "x", "navigate": "https://house.example.net/"}, "https://house.example.net/"},
 		{object{"kind": "attention"}, page},
+		{object{"kind": "attention", "account": "family"}, page + "attention/family"},
+		{object{"kind": "attention", "account": "family", "navigate": page + "attention/family"}, page + "attention/family"},
 		{object{}, page},
 		// Somebody else chose the link, which is the id here.
 		{object{"kind": "mail", "navigate": page + "open/https%3A%2F%2Fallowed.example%2Fx"}, "https://allowed.example/x"},

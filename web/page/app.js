@@ -7,7 +7,7 @@ import { activity, mail, openMail } from "./views/activity.js";
 import { device } from "./views/device.js";
 import { devices } from "./views/devices.js";
 import { join, login, password, setup } from "./views/enter.js";
-import { mailbox } from "./views/mailbox.js";
+import { attention, mailbox } from "./views/mailbox.js";
 import { mailboxes } from "./views/mailboxes.js";
 import { me } from "./views/me.js";
 import { add } from "./views/add.js";
@@ -17,10 +17,10 @@ import { welcome } from "./views/welcome.js";
 
 const { texts } = self;
 
-// A view returns {title, node, on}. on lists the kinds of changes that redraw it; it is empty for a
-// form, so that nothing typed is lost. Elements with data-keep postpone redrawing as long as they
-// are shown.
-const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, devices, device, activity, mail, open: openMail, people, me, "sign-in": signIn };
+// A view returns {title, node, on, address}. on lists the kinds of changes that redraw it; it is
+// empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as long
+// as they are shown. address, if there is one, replaces that of the view.
+const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, attention, devices, device, activity, mail, open: openMail, people, me, "sign-in": signIn };
 const loginless = ["setup", "join", "password", "login"]; // need no login
 
 const main = document.getElementById("main");
@@ -81,12 +81,15 @@ async function draw() {
 	if (turn !== drawn || postpone()) {
 		return;
 	}
-	at = address;
+	if (view.address) {
+		history.replaceState(undefined, "", view.address);
+	}
+	at = next = view.address ?? address;
 	shown = view.on ?? [];
 	document.title = `${view.title} · idlepush`;
 	const focused = redraw && document.activeElement?.id;
 	const title = el("h1", { tabindex: "-1" }, view.title);
-	main.replaceChildren(title, ...[view.node].flat());
+	main.replaceChildren(title, ...[view.node].flat(Infinity));
 	menu(name);
 	if (!redraw) {
 		scrollTo(0, 0);
@@ -102,7 +105,7 @@ function missing() {
 
 function menu(name) {
 	nav.hidden = !session.user || name === "welcome" || loginless.includes(name);
-	const parts = { mailboxes: ["", "mailboxes", "mailbox", "add", "sign-in"], devices: ["devices", "device"], activity: ["activity", "mail", "open"], people: ["people"], me: ["me"] };
+	const parts = { mailboxes: ["", "mailboxes", "mailbox", "attention", "add", "sign-in"], devices: ["devices", "device"], activity: ["activity", "mail", "open"], people: ["people"], me: ["me"] };
 	nav.replaceChildren(...Object.entries(parts).filter(([part]) => part !== "people" || session.user?.admin).map(([part, names]) =>
 		el("a", { href: `#/${part}`, id: `nav-${part}`, "aria-current": names.includes(name) ? "page" : undefined }, texts.nav[part])));
 }

@@ -42,7 +42,8 @@ function noClient(problem) {
 }
 
 // signInButton returns a button that begins to sign in, and a place below it for what prevents that.
-export function signInButton(text, begin) {
+// If now is true, it is pressed already.
+export function signInButton(text, begin, now = false) {
 	const wrong = el("div");
 	const button = el("button", { type: "button", class: "primary", onclick: async () => {
 		button.disabled = true;
@@ -55,6 +56,9 @@ export function signInButton(text, begin) {
 			button.disabled = false;
 		}
 	} }, text);
+	if (now) {
+		button.click();
+	}
 	return [el("div", { class: "buttons" }, button), wrong];
 }
 

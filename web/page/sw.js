@@ -85,8 +85,9 @@ async function show(data) {
 // target returns the address that a click opens. A service worker can open only web addresses; for
 // others the page has a link.
 function target(data, origin) {
-	const view = data?.kind === "mail" ? "mail" : data?.code === "share_ended" ? "add" : "";
-	const page = view && data.id ? `${origin}/#/${view}/${encodeURIComponent(data.id)}` : `${origin}/#/`;
+	const { kind, code, id, account } = data ?? {};
+	const [view, about] = kind === "mail" ? ["mail", id] : code === "share_ended" ? ["add", id] : kind === "attention" ? ["attention", account] : [];
+	const page = about ? `${origin}/#/${view}/${encodeURIComponent(about)}` : `${origin}/#/`;
 	try {
 		const { protocol, href } = new URL(data?.navigate ?? page);
 		return protocol === "https:" || protocol === "http:" ? href : page;

@@ -6,6 +6,7 @@ import { go, session } from "../session.js";
 import { beginSignIn, providerName, signInButton } from "../signin.js";
 import { folderTicks } from "./add.js";
 import { certificates, fingerprintText } from "./certificate.js";
+import { mailboxes } from "./mailboxes.js";
 import { mailboxState } from "./state.js";
 
 const { texts } = self;
@@ -16,7 +17,28 @@ const gmailLink = "https://mail.google.com/mail/u/?authuser={email}#search/rfc82
 // untrusted are the codes of certificates that a person may trust.
 const untrusted = ["certificate_untrusted", "certificate_expired", "certificate_wrong_host", "certificate_without_names"];
 
-export async function mailbox(id) {
+// lost are the codes of mailboxes whose sign-in is to be repeated, and nothing else.
+const lost = ["consent_missing", "consent_ended", "consent_interaction", "consent_declined"];
+
+export function mailbox(id) {
+	return show(id, false);
+}
+
+// attention shows the mailbox of an attention, or if that is gone, those that are there. If only a
+// sign-in at the provider helps, that begins at once. The way back from there leads to the mailbox.
+export async function attention(id) {
+	try {
+		return { ...await show(id, true), address: `#/mailbox/${id}` };
+	} catch (problem) {
+		if (problem.status !== 404) {
+			throw problem;
+		}
+		return { ...await mailboxes(), address: "#/mailboxes" };
+	}
+}
+
+// show returns the view of a mailbox. If now is true, a sign-in that only has to be repeated begins.
+async function show(id, now) {
 	const path = `/accounts/${encodeURIComponent(id)}`;
 	const account = await call("GET", path);
 	const change = async (body) => {
@@ -32,7 +54,7 @@ export async function mailbox(id) {
 	const names = await all("/users/names");
 	const sharedWith = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
 	node.push(
-		opener(path, account),
+		opener(path, account, now),
 		examination(path, isBroken(account.status)),
 		folders(path, account, change),
 		linkPart(account, change),
@@ -65,15 +87,15 @@ function passwordPart(path, status) {
 }
 
 // opener returns what opens the mailbox: a button to sign in at its provider, or a form for its
-// password.
-function opener(path, account) {
+// password. If now is true, the button is pressed already where only that helps.
+function opener(path, account, now) {
 	const { id, oauth, status } = account;
 	if (!oauth) {
 		const password = passwordPart(path, status);
-		return status.code === "oauth_required" ? [signInButton(texts.signInInstead, () => moveToProvider(account)), password] : password;
+		return status.code === "oauth_required" ? [signInButton(texts.signInInstead, () => moveToProvider(account), now), password] : password;
 	}
 	const name = providerName(oauth);
-	const again = signInButton(texts.signInAgain(name), () => beginSignIn({ account: id }));
+	const again = signInButton(texts.signInAgain(name), () => beginSignIn({ account: id }), now && lost.includes(status.code));
 	return isBroken(status) ? again : part(texts.signInPart(name), false, again);
 }
 

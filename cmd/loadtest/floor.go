@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -141,7 +142,12 @@ const floorItems = "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS 
 // session waits for mail of the i-th account, and sends a push for each. It has a turn to log in,
 // which it gives back.
 func (f *floor) session(i int, turns chan bool) error {
-	conn, in, err := f.logIn(i)
+	var conn *tls.Conn
+	var in *bufio.Reader
+	var err error
+	var loggingIn sync.WaitGroup
+	loggingIn.Go(func() { conn, in, err = f.logIn(i) }) // it needs a deep stack, which would stay
+	loggingIn.Wait()
 	<-turns
 	if err != nil {
 		return err

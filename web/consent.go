@@ -35,7 +35,8 @@ func (b newConsent) mailbox() Mailbox {
 	return Mailbox{Email: b.Email, Host: b.Host, Port: b.Port, Security: b.Security, Username: b.Username, Certificate: b.Certificate}
 }
 
-// consentView is a consent as its person sees it. It never has a token.
+// consentView is a consent as its person sees it. It never has a token. The mailbox is the one that
+// was asked for, and that the sign-in must open.
 type consentView struct {
 	ID       string    `json:"id"`
 	State    string    `json:"state" enum:"waiting,ready,failed" doc:"waiting for the person or the provider; ready to be used by POST /accounts or PATCH /accounts/{id}"`
@@ -46,20 +47,16 @@ type consentView struct {
 
 	VerificationURL string `json:"verification_url,omitempty" doc:"Where the person enters user_code"`
 
-	OAuth    string `json:"oauth"`
-	Account  string `json:"account,omitempty" doc:"Id of the account whose consent is renewed"`
-	Email    string `json:"email,omitempty"`
-	Host     string `json:"host"`
-	Port     int    `json:"port"`
-	Security string `json:"security" enum:"tls,starttls,none"`
-	Username string `json:"username" doc:"The mailbox that was asked for, and that the sign-in must open"`
-
-	Certificate string `json:"certificate,omitempty" doc:"Fingerprint of the certificate that is accepted although this machine does not trust it; absent: none"`
+	OAuth   string `json:"oauth"`
+	Account string `json:"account,omitempty" doc:"Id of the account whose consent is renewed"`
+	Mailbox
 
 	Check  *Check            `json:"check,omitempty" doc:"What the mail server offers, as at POST /accounts/check; only if it is ready"`
 	Code   codes.Code        `json:"code,omitempty" doc:"Why it has failed, for programs"`
 	Params map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Reason string            `json:"reason,omitempty" doc:"Why it has failed and what to do, for people"`
+
+	ShownCertificate *certificate `json:"shown_certificate,omitempty" doc:"The certificate of the mail server, if it has failed because this machine does not trust that. Another consent is accepted with its fingerprint as certificate; absent: that would not help"`
 }
 
 // consentHandlers serves consents. Those that wait for a provider are in run's hands.
@@ -115,22 +112,20 @@ func (h *consentHandlers) finish(ctx context.Context, w work) {
 		defer cancel()
 		check, err = h.clients.oauth.CheckToken(trying, c.mailbox, tokens.Access)
 	}
-	h.waiting.settle(c, tokens.Refresh, check, h.reasonOf(err), time.Now())
+	h.waiting.settle(c, tokens.Refresh, check, h.failureOf(err), time.Now())
 }
 
-// reasonOf returns why a consent has failed, for its person; the zero Reason: it has not.
-func (h *consentHandlers) reasonOf(err error) idlepush.Reason {
+// failureOf returns why a consent has failed, for its person; nil: it has not.
+func (h *consentHandlers) failureOf(err error) *CheckError {
 	e, known := errors.AsType[*CheckError](err)
 	switch {
-	case err == nil:
-		return idlepush.Reason{}
-	case known:
-		return e.Reason
+	case err == nil, known:
+		return e
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return idlepush.Reason{Code: "consent_gone"}
+		return &CheckError{Reason: idlepush.Reason{Code: "consent_gone"}}
 	}
 	h.log.Error("a sign-in has failed", "err", err)
-	return idlepush.Reason{Code: "internal"}
+	return &CheckError{Reason: idlepush.Reason{Code: "internal"}}
 }
 
 func (h *consentHandlers) create(ctx context.Context, c caller, in *body[newConsent]) (*body[consentView], error) {
@@ -248,14 +243,16 @@ func (h *consentHandlers) view(id string, c caller) (*body[consentView], error) 
 	}
 	a := is.mailbox
 	v := consentView{ID: is.id, State: string(is.state), Expires: is.expires.UTC(), Provider: h.clients.title(a.OAuth),
-		OAuth: a.OAuth, Account: a.ID, Email: a.Email, Host: a.Host, Port: a.Port, Security: string(a.Security), Username: a.Username, Certificate: string(a.Pin)}
+		OAuth: a.OAuth, Account: a.ID, Mailbox: mailboxOf(a)}
 	switch {
 	case is.state == consentReady:
 		check := is.check
 		check.Capabilities, check.Folders = append([]string{}, check.Capabilities...), append([]Folder{}, check.Folders...)
 		v.Check = &check
 	case is.state == consentFailed:
-		v.Code, v.Params, v.Reason = is.wrong.Code, is.wrong.Params, h.accounts.codes.Sentence(is.wrong.Code, is.wrong.Params)
+		why := is.wrong.Reason
+		v.Code, v.Params, v.Reason = why.Code, why.Params, h.accounts.codes.Sentence(why.Code, why.Params)
+		v.ShownCertificate = certificateOf(is.wrong.Certificate)
 	case is.signIn.UserCode != "":
 		v.UserCode, v.VerificationURL = is.signIn.UserCode, is.signIn.URL
 	case !is.answered && is.by == c.token.ID:

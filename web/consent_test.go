@@ -22,6 +22,7 @@ func TestConsents(t *testing.T) {
 	t.Run("a sign-in that opens another mailbox fails", consentToOtherMailbox)
 	t.Run("a mailbox that the person may open, too, works", consentToSharedMailbox)
 	t.Run("it is for a server whose certificate the person trusts", consentPinned)
+	t.Run("a certificate that is not trusted can be trusted for another try", consentUntrusted)
 	t.Run("it is used once, by its person, for its mailbox", consentUsedOnce)
 	t.Run("a use that is refused keeps it", consentKept)
 	t.Run("it is renewed for an account", consentRenewed)
@@ -265,6 +266,31 @@ func consentPinned(t *testing.T) {
 	}
 }
 
+func consentUntrusted(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	b := h.window(h.anna.id)
+	refused := func(body object, shown idlepush.Fingerprint) {
+		t.Helper()
+		id, state := b.begin(body)
+		b.comeBack(url.Values{"state": {state}, "code": {"anna"}})
+		if a := b.outcome(id); a.body["state"] != "failed" || a.body["code"] != "certificate_untrusted" || !strings.Contains(a.raw, `"shown_`+shownCertificate(shown)) {
+			t.Errorf("it is %s", a.raw)
+		}
+	}
+	h.show(ownCertificate)
+	refused(asked(), ownCertificate)
+	use := mailbox().with("password", nil).with("certificate", ownCertificate).with("consent", b.ready(asked().with("certificate", ownCertificate)))
+	account := b.call("POST", "/accounts", use, 201).id()
+
+	h.show(otherCertificate)
+	refused(object{"account": account}, otherCertificate)
+	b.call("PATCH", "/accounts/"+account, object{"consent": b.ready(asked().with("certificate", otherCertificate)), "certificate": otherCertificate}, 200)
+	if a := h.account(account); a.Pin != otherCertificate || a.OAuth != "yahoo" {
+		t.Errorf("it is %+v", a)
+	}
+}
+
 func consentUsedOnce(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
@@ -419,7 +445,7 @@ func consentEnds(t *testing.T) {
 			t.Errorf("%s: it comes back: %v", name, err)
 		}
 		if err == nil {
-			l.settle(c, refreshToken, Check{}, idlepush.Reason{}, begun.Add(row.back))
+			l.settle(c, refreshToken, Check{}, nil, begun.Add(row.back))
 		}
 		if _, err := l.take(c.id, "anna", begun.Add(row.used)); (err == nil) != row.usable {
 			t.Errorf("%s: it is used: %v", name, err)

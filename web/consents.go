@@ -46,7 +46,7 @@ type consent struct {
 	stop     context.CancelFunc // ends what goes on for it; nil: nothing does
 	refresh  idlepush.Secret    // once it is ready
 	check    Check              // once it is ready
-	wrong    idlepush.Reason    // once it has failed
+	wrong    *CheckError        // once it has failed
 }
 
 // errNoConsent reports that there is no such consent, or no longer.
@@ -179,13 +179,13 @@ func (l *consents) begin(c *consent, stop context.CancelFunc) (until time.Time, 
 	return c.expires, nil
 }
 
-// settle notes what came of a consent: it is ready, or has failed for a reason.
-func (l *consents) settle(c *consent, refresh idlepush.Secret, check Check, wrong idlepush.Reason, now time.Time) {
+// settle notes what came of a consent: it is ready, or else what was wrong.
+func (l *consents) settle(c *consent, refresh idlepush.Secret, check Check, wrong *CheckError, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.stop, c.expires = nil, now.Add(consentLifetime)
-	if c.wrong = wrong; wrong.Code != "" {
-		c.state = consentFailed
+	if wrong != nil {
+		c.state, c.wrong = consentFailed, wrong
 		return
 	}
 	c.state, c.refresh, c.check = consentReady, refresh, check

@@ -94,6 +94,8 @@ type testServer struct {
 	ready   error
 	signIn  func(a idlepush.Account, redirect, state string) (SignIn, error)
 	stop    chan struct{}
+
+	untrusted func(idlepush.Account) error // why the mail server's certificate is not trusted; nil: it is
 }
 
 func fatal(t testing.TB, err error) {

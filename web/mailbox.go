@@ -48,6 +48,10 @@ func certificateOf(c *idlepush.Certificate) *certificate {
 	return &certificate{string(c.Fingerprint), c.Subject, append([]string{}, c.Names...), c.From.UTC(), c.Until.UTC(), c.Issuer}
 }
 
+func mailboxOf(a idlepush.Account) Mailbox {
+	return Mailbox{Email: a.Email, Host: a.Host, Port: a.Port, Security: string(a.Security), Username: a.Username, Certificate: string(a.Pin)}
+}
+
 func (m Mailbox) account() idlepush.Account {
 	a := idlepush.Account{Email: m.Email, Host: m.Host, Port: m.Port, Security: idlepush.Security(m.Security),
 		Pin: idlepush.Fingerprint(m.Certificate), Username: m.Username}

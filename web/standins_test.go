@@ -42,7 +42,20 @@ func (h *testServer) checkLogin(ctx context.Context, a idlepush.Account) (Check,
 	h.tried++
 	check := h.check
 	h.mu.Unlock()
+	if err := h.handshake(a); err != nil {
+		return Check{}, err
+	}
 	return check(ctx, a)
+}
+
+// handshake returns a CheckError if the certificate of the mail server is not trusted.
+func (h *testServer) handshake(a idlepush.Account) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.untrusted == nil {
+		return nil
+	}
+	return h.untrusted(a)
 }
 
 func discovered(_ context.Context, email, host string) (Discovery, error) {
@@ -103,6 +116,9 @@ func (h *testServer) oauthConfig() OAuthConfig {
 			return h.signIn(a, redirect, state)
 		},
 		CheckToken: func(_ context.Context, a idlepush.Account, access idlepush.Secret) (Check, error) {
+			if err := h.handshake(a); err != nil {
+				return Check{}, err
+			}
 			if access != accessOf(a.Username) || a.Password != "" {
 				return Check{}, &CheckError{Field: "consent", Reason: idlepush.Reason{Code: "login_refused"}}
 			}

@@ -11,13 +11,16 @@ import (
 // asker has an account's session ask its server before it would. It outlives the sessions of one
 // supervisor, and its methods may be called from any goroutine.
 type asker struct {
-	again chan struct{} // one value: the wait for a poll or for the next session is over
+	provider string        // that of Account.OAuth
+	again    chan struct{} // one value: the wait for a poll or for the next session is over
 
 	mu   sync.Mutex
 	conn *wire.Conn // of the session that runs; nil: none
 }
 
-func newAsker() *asker { return &asker{again: make(chan struct{}, 1)} }
+func newAsker(provider string) *asker {
+	return &asker{provider: provider, again: make(chan struct{}, 1)}
+}
 
 // set sets the connection of the session that runs; nil: none does.
 func (a *asker) set(conn *wire.Conn) {
@@ -69,10 +72,20 @@ func (a *asker) sleep(ctx context.Context, wait time.Duration) bool {
 
 // AskNow has every session ask its server at once, and ends the waits for polls and for the next
 // try after a lost connection. It may be called from any goroutine.
-func (p *Pool) AskNow() {
+func (p *Pool) AskNow() { p.ask(func(*asker) bool { return true }) }
+
+// AskProvider is AskNow for the accounts that a provider opens: those that wait for an access token
+// are tried at once.
+func (p *Pool) AskProvider(provider string) {
+	p.ask(func(a *asker) bool { return a.provider == provider })
+}
+
+func (p *Pool) ask(which func(*asker) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range p.askers {
-		a.now()
+		if which(a) {
+			a.now()
+		}
 	}
 }

@@ -243,6 +243,6 @@ func (h *harness) scripted(ctx context.Context, t testing.TB, script *imaptest.S
 // session returns a session over a connection that is logged in.
 func (h *harness) session(conn *wire.Conn, known *failures) *session {
 	at := newHost(h.account.Host, h.account.Host, h.store.Mail, h.log, newClock(nil))
-	w := &watched{account: &h.account, store: h.store.Mail, host: at, log: h.log, proofs: &proofs{host: at}, asker: newAsker(), failures: known}
+	w := &watched{account: &h.account, store: h.store.Mail, host: at, log: h.log, proofs: &proofs{host: at}, asker: newAsker(""), failures: known}
 	return newSession(w, conn)
 }

@@ -311,7 +311,7 @@ func sleepNoticedLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, scriptedAccount)
 		var wall registrytest.Clock
-		s := &supervisor{attempt: 10, watched: watched{asker: newAsker(), host: newHost("mail.example", "mail.example:993", h.store.Mail, h.log, newClock(wall.Now))}}
+		s := &supervisor{attempt: 10, watched: watched{asker: newAsker(""), host: newHost("mail.example", "mail.example:993", h.store.Mail, h.log, newClock(wall.Now))}}
 		time.AfterFunc(time.Second, func() { wall.Move(8 * time.Hour) })
 		if s.pause(t.Context(), 3*time.Second, new(Failure)); s.attempt != 0 {
 			t.Errorf("it counts %d attempts of before the sleep", s.attempt)

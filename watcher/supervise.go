@@ -113,7 +113,7 @@ func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 	if before := p.known[a.ID]; before != nil && before.host == h {
 		known = before
 	}
-	p.known[a.ID], p.askers[a.ID] = known, newAsker()
+	p.known[a.ID], p.askers[a.ID] = known, newAsker(a.OAuth)
 	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, asker: p.askers[a.ID], failures: new(failures), access: opened},
 		refusals: refusalsOf(a), awake: h.clock.read().Wall}
 }

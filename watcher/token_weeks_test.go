@@ -24,6 +24,7 @@ func TestTokenWeeks(t *testing.T) {
 	t.Run("a crash before a token is stored costs at most a new consent", tokenLost)
 	t.Run("a token that a server refuses is replaced at once, and once", tokenReplaced)
 	t.Run("a client that the provider does not know is the admin's to mend", clientUnknown)
+	t.Run("when an admin sets a client, the mailboxes that wait for it are tried at once", clientSet)
 	t.Run("a mailbox in attention is tried at once by the next start", attentionRestart)
 }
 
@@ -289,6 +290,29 @@ func clientUnknown(t *testing.T) {
 		}
 		p.provider.Register("idlepush", "")
 		p.pass(personWait + time.Minute)
+		p.allWatching(t)
+	})
+}
+
+func clientSet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProvided(t, oauthtest.Strict, nil)
+		pool, stop := p.start(t)
+		defer stop()
+		p.provider.Forget("idlepush")
+		p.pass(2 * time.Hour)
+		for time.Until(p.status(t).Retry) < 5*time.Minute {
+			p.pass(time.Minute)
+		}
+		p.provider.Register("idlepush", "")
+		pool.AskProvider("another")
+		p.pass(time.Minute)
+		if st := p.status(t); st.Code != "client_refused" {
+			t.Errorf("for a client of another provider it is tried again: %+v", st)
+		}
+		pool.AskProvider(p.account.OAuth)
+		p.pass(time.Second)
 		p.allWatching(t)
 	})
 }

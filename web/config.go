@@ -90,6 +90,9 @@ type OAuthConfig struct {
 	// that or cannot be reached.
 	SignIn func(ctx context.Context, a idlepush.Account, redirect, state string) (SignIn, error)
 
+	// AskProvider has the mailboxes tried at once that wait for that provider, as in Account.OAuth.
+	AskProvider func(provider string)
+
 	// CheckToken is MailConfig.Check by an access token.
 	CheckToken func(ctx context.Context, a idlepush.Account, access idlepush.Secret) (Check, error)
 }

@@ -94,6 +94,7 @@ type testServer struct {
 	ready   error
 	signIn  func(a idlepush.Account, redirect, state string) (SignIn, error)
 	stop    chan struct{}
+	asked   string // the providers whose mailboxes are tried
 
 	untrusted func(idlepush.Account) error // why the mail server's certificate is not trusted; nil: it is
 }

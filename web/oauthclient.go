@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -122,6 +123,9 @@ func (h *oauthClientHandlers) change(ctx context.Context, c caller, in *byProvid
 	}
 	if err := h.accounts.SetClient(next); err != nil {
 		return nil, err
+	}
+	if next.ID != "" {
+		h.oauth.AskProvider(cmp.Or(next.Issuer, next.Provider))
 	}
 	stored, err = h.accounts.Clients()
 	return &body[oauthClient]{h.shown(h.oauth.Providers[i], stored)}, err

@@ -54,11 +54,18 @@ func clientSet(t *testing.T) {
 	if got := h.client("google"); got != "Google <nil> 17 secret true setting false" || h.secret("google") != marker {
 		t.Errorf("once it is set: %s", got)
 	}
+	if h.asked != "google" {
+		t.Errorf("mailboxes of %q are tried", h.asked)
+	}
 	h.call(h.anna.full, "PATCH", "/clients/google", object{"client_id": ""}, 200)
 	if got := h.client("google"); got != "Google <nil> <nil> secret false setting false" {
 		t.Errorf("after its end: %s", got)
 	}
 	h.call(h.anna.full, "PATCH", "/clients/unknown", object{"client_id": "17"}, 404)
+	h.call(h.anna.full, "PATCH", "/clients/other", object{"client_id": "17", "issuer": "https://login.example.net"}, 200)
+	if want := "google https://login.example.net"; h.asked != want {
+		t.Errorf("mailboxes of %q are tried, want %q", h.asked, want)
+	}
 }
 
 func clientSecretStays(t *testing.T) {

@@ -115,6 +115,11 @@ func (h *testServer) oauthConfig() OAuthConfig {
 			defer h.mu.Unlock()
 			return h.signIn(a, redirect, state)
 		},
+		AskProvider: func(provider string) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.asked = strings.TrimSpace(h.asked + " " + provider)
+		},
 		CheckToken: func(_ context.Context, a idlepush.Account, access idlepush.Secret) (Check, error) {
 			if err := h.handshake(a); err != nil {
 				return Check{}, err

@@ -137,7 +137,8 @@ func (c *oauthClients) config(pool *watcher.Pool, log *slog.Logger) web.OAuthCon
 			_, err := c.discoverer.Discover(ctx, issuer)
 			return asCheckError(err)
 		},
-		SignIn: c.signIn,
+		SignIn:      c.signIn,
+		AskProvider: pool.AskProvider,
 		CheckToken: func(ctx context.Context, a idlepush.Account, access idlepush.Secret) (web.Check, error) {
 			able, err := pool.CheckToken(ctx, a, access)
 			return checked(a, able, err, log)

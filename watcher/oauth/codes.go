@@ -19,8 +19,8 @@ var Codes = []codes.Entry{
 		secretWrong:    "{provider} does not accept the secret of this server's client: its admin must enter the value of the secret, not its id",
 		secretExpired:  "the secret of this server's client has expired: its admin must make a new one at {provider} and enter it here",
 		clientUnknown:  "{provider} does not know this server's client: its admin must compare the client id with the one registered there",
-		secretMissing:  "{provider} wants a secret of this server's client: its admin must enter one, or allow public client flows there",
-		secretNeedless: "{provider} has registered this server's client without a secret: its admin must take away the secret here, or register a web client there",
+		secretMissing:  `{provider} wants a secret of this server's client: its admin must set "Allow public client flows" to Yes in the registration there, or enter a secret here`,
+		secretNeedless: "{provider} has registered this server's client as a public one, which has no secret: its admin must remove the secret here, or move the redirect URL to the platform Web in the registration there",
 	}},
 	{Code: "client_not_permitted", Text: "{provider} does not permit this server's client to sign people in this way: its admin must register it for mail, with codes and refresh tokens", Cases: map[string]string{
 		accountTypes: "this server's client is registered at {provider} for other kinds of accounts: its admin must allow personal accounts and those of any organization",

@@ -3,6 +3,7 @@ package oauth
 import (
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +115,32 @@ func TestVerdictsHaveTheirSentences(t *testing.T) {
 		}
 		if err := sentences.Check(v.code, params); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Whether a client has a secret follows from its registration, where an admin must find what to
+// change: in the words of Microsoft's page, and in docs/providers.md by the number of the error.
+func TestSecretAndRegistration(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ body, number, says string }{
+		{`{"error":"invalid_client","error_description":"AADSTS7000218: The request body must contain the following parameter: 'client_assertion' or 'client_secret'.","error_codes":[7000218]}`,
+			"AADSTS7000218", `set "Allow public client flows" to Yes`},
+		{`{"error":"invalid_client","error_description":"AADSTS700025: Client is public so neither 'client_assertion' nor 'client_secret' should be presented.","error_codes":[700025]}`,
+			"AADSTS700025", "remove the secret here"},
+	} {
+		for _, what := range []asked{asksCode, asksDevice, asksRefresh} {
+			e := (Provider{Title: "Microsoft"}).refused(parseAnswer(401, nil, []byte(c.body), time.Now()), what)
+			if e.Remedy != Admin || !strings.Contains(e.Error(), c.says) {
+				t.Errorf("%s for %d: %v", c.number, what, e)
+			}
+		}
+		if !strings.Contains(string(page), "`"+c.number+"`") {
+			t.Errorf("docs/providers.md does not name %s", c.number)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -107,6 +108,22 @@ func TestSignIn(t *testing.T) {
 		p.CheckAccessible(t)
 		p.Click(t, "Sign in with "+host)
 	}
+	t.Run("it is offered for a server that is typed in", func(t *testing.T) {
+		p.Navigate(t, s.public+"/#/add")
+		p.Type(t, "Email address", "anna@example.org")
+		p.Press(t, browsertest.Tab)
+		p.WaitText(t, "No settings were found")
+		for _, server := range []string{host, "localhost", host} { // its tokens are for the first only
+			p.Type(t, "Mail server (IMAP)", server)
+			p.Press(t, browsertest.Tab)
+			p.Wait(t, "it is offered or not", `offered => [...document.querySelectorAll("main button")].some(b => b.textContent.startsWith("Sign in with")) === offered`, server == host)
+		}
+		p.Type(t, "Port", strconv.Itoa(s.Mail.TLSPort))
+		p.Type(t, "User name", s.Mail.User)
+		p.Click(t, "Sign in with "+host)
+		s.consent(t, p, s.Mail.User)
+		p.WaitText(t, "Which folders ring?")
+	})
 	t.Run("another mailbox than the one that was asked for is refused", func(t *testing.T) {
 		add(t)
 		s.consent(t, p, "other@example.org")

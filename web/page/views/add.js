@@ -62,13 +62,17 @@ function loginForm(worked, known, then) {
 	const password = field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint);
 	const signIn = el("div");
 	let discovery = { for: known?.account ?? "", result: Promise.resolve(undefined) };
+	const offer = ({ settings, provider }) => offerSignIn(settings[0], signIn, password, (oauth) => {
+		const { password: _, ...mailbox } = loginOf(new FormData(f));
+		return beginSignIn({ ...mailbox, oauth }, { link: provider?.link, then });
+	});
 	const discover = () => {
 		const address = input.value.trim();
 		if (discovery.for !== address && /^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(address)) {
 			const current = () => discovery.for === address;
 			discovery = { for: address, result: search(address, found, server, current).then((result) => {
 				if (current()) {
-					offerSignIn(address, result, signIn, password, then);
+					server.dataset.typed === "yes" ? name() : offer(result);
 				}
 				return result;
 			}) };
@@ -76,29 +80,42 @@ function loginForm(worked, known, then) {
 		return discovery.result;
 	};
 	input.addEventListener("change", discover);
-	return form(texts.tryLogin, certificate.asking(async (values) => {
+	const typed = server.querySelector("[name=host]");
+	let naming; // finds out how one logs in to the server that was typed
+	const name = () => {
+		const [address, host] = [input.value.trim(), typed.value.trim()];
+		naming = host && call("POST", "/accounts/discover", { email: address, host }).catch(() => ({ settings: [] })).then((result) => {
+			if (address === input.value.trim() && host === typed.value.trim()) {
+				offer(result);
+			}
+		});
+	};
+	typed.addEventListener("change", name);
+	if (known) {
+		name();
+	}
+	const f = form(texts.tryLogin, certificate.asking(async (values) => {
 		const result = await discover();
+		await naming;
 		if (password.hidden) {
 			signIn.querySelector("button").click();
 			return;
 		}
-		const typed = server.dataset.typed === "yes";
 		const login = loginOf(values);
-		const candidates = typed || !result?.settings.length ? [login] :
+		const candidates = server.dataset.typed === "yes" || !result?.settings.length ? [login] :
 			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
 		const { login: right, there } = await tryLogins(candidates, server, certificate);
 		worked(right, there, result?.provider?.link);
 	}), email, signIn, password, found, watchTyping(server), certificate.place);
+	return f;
 }
 
-// offerSignIn shows a button to sign in at the provider of an address, if it has that. Without
-// another way in, it hides the field for the password.
-function offerSignIn(email, { settings, provider }, place, password, then) {
-	const { auth = [], oauth, host, port, security, username } = settings[0] ?? {};
+// offerSignIn shows a button that begins to sign in at the provider of a server, if it has that.
+// Without another way in, it hides the field for the password.
+function offerSignIn({ auth = [], oauth } = {}, place, password, begin) {
 	password.hidden = Boolean(oauth) && auth.every((way) => way === "oauth");
-	place.replaceChildren(...oauth ? signInButton(texts.signInAt(providerName(oauth)), () =>
-		beginSignIn({ email, host, port, security, username, oauth }, { link: provider?.link, then })) : [],
-	...oauth && !password.hidden ? [el("p", { class: "hint" }, texts.orPassword)] : []);
+	place.replaceChildren(...oauth ? signInButton(texts.signInAt(providerName(oauth)), () => begin(oauth)) : [],
+		...oauth && !password.hidden ? [el("p", { class: "hint" }, texts.orPassword)] : []);
 }
 
 function watchTyping(server) {

@@ -101,8 +101,7 @@ function opener(path, account, now) {
 
 // moveToProvider begins to sign in to a mailbox whose provider takes its password no more.
 async function moveToProvider({ id, email, host, port, security, username, certificate }) {
-	const { settings } = await call("POST", "/accounts/discover", { email });
-	const oauth = settings.find((found) => found.oauth && found.host === host)?.oauth;
+	const { settings: [{ oauth } = {}] } = await call("POST", "/accounts/discover", { email, host });
 	if (!oauth) {
 		throw new Error(texts.noProvider);
 	}

@@ -11,6 +11,7 @@ import { attention, mailbox } from "./views/mailbox.js";
 import { mailboxes } from "./views/mailboxes.js";
 import { me } from "./views/me.js";
 import { add } from "./views/add.js";
+import { client } from "./views/clients.js";
 import { people } from "./views/people.js";
 import { signIn } from "./views/signin.js";
 import { welcome } from "./views/welcome.js";
@@ -20,7 +21,7 @@ const { texts } = self;
 // A view returns {title, node, on, address}. on lists the kinds of changes that redraw it; it is
 // empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as long
 // as they are shown. address, if there is one, replaces that of the view.
-const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, attention, devices, device, activity, mail, open: openMail, people, me, "sign-in": signIn };
+const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, attention, devices, device, activity, mail, open: openMail, people, client, me, "sign-in": signIn };
 const loginless = ["setup", "join", "password", "login"]; // need no login
 
 const main = document.getElementById("main");
@@ -105,7 +106,7 @@ function missing() {
 
 function menu(name) {
 	nav.hidden = !session.user || name === "welcome" || loginless.includes(name);
-	const parts = { mailboxes: ["", "mailboxes", "mailbox", "attention", "add", "sign-in"], devices: ["devices", "device"], activity: ["activity", "mail", "open"], people: ["people"], me: ["me"] };
+	const parts = { mailboxes: ["", "mailboxes", "mailbox", "attention", "add", "sign-in"], devices: ["devices", "device"], activity: ["activity", "mail", "open"], people: ["people", "client"], me: ["me"] };
 	nav.replaceChildren(...Object.entries(parts).filter(([part]) => part !== "people" || session.user?.admin).map(([part, names]) =>
 		el("a", { href: `#/${part}`, id: `nav-${part}`, "aria-current": names.includes(name) ? "page" : undefined }, texts.nav[part])));
 }

@@ -185,14 +185,59 @@ self.texts = {
 	enterCode: (provider) => `Open this address on any device, and enter the code. Then sign in to the mailbox, and allow ${provider} to let idlepush read it.`,
 	waitForCode: "Waiting until the code is entered. This page goes on by itself.",
 	noProvider: "No sign-in is known for this mailbox. Add it again instead.",
-	noClient: (provider) => `This server is not registered with ${provider} yet. Ask its admin to do that on the page “People”.`,
+	noClient: (provider) => `This server is not registered with ${provider} yet. Ask its admin to do that on the page “People”. Then go on here.`,
 	noClientAdmin: (provider) => `This server is not registered with ${provider} yet. That is free, and done once:`,
-	noClientSteps: (provider) => [
-		`Register an application with ${provider}, as docs/providers.md says.`,
-		"Register the redirect URL there that the page “People” shows.",
-		"Enter its client id, and its secret if it has one, on that page.",
-	],
-	noClientPeople: "Open the page “People”",
+	noClientEnter: "Enter the client",
+	thatProvider: "the provider",
+	// The three steps of registering this server with a provider: open has a place, use is whether the
+	// redirect URL is known.
+	registration: {
+		open: (place) => ["Register an application with ", place, ", with access to mail by IMAP."],
+		use: (known) => known ? "Give it the redirect URL that is shown here, in exactly these letters." : "Give it a redirect URL: the public URL of this server, followed by /oauth. So set public-url first.",
+		enter: "Enter its client id, and its secret if it has one.",
+	},
+	registrations: {
+		microsoft: {
+			at: "https://entra.microsoft.com",
+			open: (place) => ["Open ", place, ", then App registrations, New registration. Choose accounts in any organizational directory and personal Microsoft accounts. "
+				+ "If you have no directory, sign up for Azure first: its directory costs nothing."],
+			use: (known) => `${known ? "Choose the platform “Public client/native (mobile & desktop)”, with the redirect URL that is shown here." : "Leave the redirect URI empty."} Then allow public client flows under Authentication.`,
+			enter: "Enter its Application (client) ID, which Overview shows. There is no secret.",
+		},
+		google: {
+			at: "https://console.cloud.google.com",
+			open: (place) => ["Open ", place, ", make a project, and enable the Gmail API. Under Google Auth Platform choose the audience External, and under Data Access add the scope https://mail.google.com/."],
+			use: (known) => `${known ? "Under Clients make a web application with the redirect URL that is shown here." : "Set public-url first. Under Clients make a web application with the redirect URL, which is the public URL followed by /oauth."} `
+				+ "Under Audience press Publish app: while it is in testing, each sign-in ends after 7 days.",
+			enter: "Enter its client id and its client secret, which Google shows only once.",
+		},
+		yahoo: {
+			at: "https://senders.yahooinc.com/developer/developer-access-mail-form/",
+			open: (place) => ["Apply for access to mail at ", place, ", and choose IMAP. An app password needs none of this."],
+		},
+		aol: {
+			at: "https://senders.yahooinc.com/developer/developer-access-mail-form/",
+			open: (place) => ["Apply for access to mail at ", place, ", and choose IMAP. An app password needs none of this."],
+		},
+		fastmail: {
+			at: "https://www.fastmail.com/for-developers/oauth/",
+			open: (place) => ["Write to Fastmail as ", place, " says, which registers clients by hand. An app password needs none of this."],
+			enter: "Enter its client id. There is no secret.",
+		},
+		yandex: {
+			at: "https://oauth.yandex.com/client/new",
+			open: (place) => ["Open ", place, " and choose the platform Web services, with the right to read and delete mail (mail:imap_full)."],
+		},
+		mailru: {
+			at: "https://o2.mail.ru/app/",
+			open: (place) => ["Open ", place, " and register an application with the right mail.imap."],
+		},
+		comcast: { open: (place) => ["Ask ", place, " for a client: it has no page for that, as far as we know. The password of the mailbox works, too."] },
+		seznam: {
+			at: "https://vyvojari.seznam.cz/oauth/doc?lang=en",
+			open: (place) => ["Open ", place, " and register an application with access to mail. The password of the mailbox works, too."],
+		},
+	},
 	details: "Connection details",
 	detail: {
 		server: "Server", folders: "Folders", since: "In this state since", lastByte: "Last data from the server", confirmed: "Last confirmed that no mail is missing",
@@ -311,7 +356,7 @@ self.texts = {
 	inviteButton: "Make an invite",
 	inviteText: "Send this link, or let them scan the code. It lets one person in, within 7 days.",
 	clients: "Sign-in with mail providers",
-	clientsText: "Some providers let people sign in instead of giving a password, once this server is registered there. docs/providers.md says how.",
+	clientsText: "Some providers let people sign in instead of giving a password, once this server is registered there. That is done once. More is in docs/providers.md, in the source of idlepush.",
 	clientsRedirect: "Register this redirect URL there:",
 	clientsNoURL: "The redirect URL to register there is the public URL of this server, followed by /oauth. Set public-url.",
 	clientSet: "set",

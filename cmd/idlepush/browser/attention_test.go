@@ -86,7 +86,7 @@ func (s signInSystem) attention(t *testing.T) (link string) {
 func TestLostConsent(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Chromium(t)
-	s := startSignIn(t)
+	s := startSignIn(t, true)
 	s.subscribe(t)
 	account := s.addBySignIn(t)
 	s.invite(t, "ben", "planted-login-of-ben")

@@ -29,7 +29,8 @@ type signInSystem struct {
 	public   string
 }
 
-func startSignIn(t *testing.T) signInSystem {
+// startSignIn starts it. client reports whether it is registered with the provider.
+func startSignIn(t *testing.T, client bool) signInSystem {
 	t.Helper()
 	p, err := program()
 	systemtest.Must(t, err)
@@ -55,8 +56,10 @@ func startSignIn(t *testing.T) signInSystem {
 	}
 	roots := filepath.Join(t.TempDir(), "roots.pem")
 	systemtest.Must(t, os.WriteFile(roots, []byte(trusted.String()), 0o600))
-	s.More = []string{"SSL_CERT_FILE=" + roots, "IDLEPUSH_PUBLIC_URL=" + s.public, "IDLEPUSH_TRUSTED_PROXIES=127.0.0.1/32",
-		"IDLEPUSH_OAUTH_ISSUER=" + provider.Issuer, "IDLEPUSH_OAUTH_CLIENT_ID=idlepush"}
+	s.More = []string{"SSL_CERT_FILE=" + roots, "IDLEPUSH_PUBLIC_URL=" + s.public, "IDLEPUSH_TRUSTED_PROXIES=127.0.0.1/32"}
+	if client {
+		s.More = append(s.More, "IDLEPUSH_OAUTH_ISSUER="+provider.Issuer, "IDLEPUSH_OAUTH_CLIENT_ID=idlepush")
+	}
 	provider.Register("idlepush", "", s.public+"/oauth")
 	provider.AddPerson(oauthtest.Person{Name: "Ann", Password: providerPassword, Mailboxes: []string{s.Mail.User, "other@example.org"}})
 	s.Start(t)
@@ -75,6 +78,17 @@ func (s signInSystem) find(t *testing.T, p *browsertest.Page) {
 	}`, s.Mail.TLSPort, s.Mail.User, s.provider.Issuer)
 }
 
+// findSignIn enters an address, for which the page offers to sign in.
+func (s signInSystem) findSignIn(t *testing.T, p *browsertest.Page) {
+	t.Helper()
+	p.Navigate(t, s.public+"/#/add")
+	p.WaitText(t, "Add a mailbox")
+	s.find(t, p)
+	p.Type(t, "Email address", "anna@example.org")
+	p.Press(t, browsertest.Tab)
+	p.WaitText(t, "Sign in with 127.0.0.1")
+}
+
 // consent lets Ann sign in at the provider, and allow one of her mailboxes.
 func (s signInSystem) consent(t *testing.T, p *browsertest.Page, mailbox string) {
 	t.Helper()
@@ -89,7 +103,7 @@ func (s signInSystem) consent(t *testing.T, p *browsertest.Page, mailbox string)
 func TestSignIn(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Chromium(t)
-	s := startSignIn(t)
+	s := startSignIn(t, true)
 	host := "127.0.0.1" // as people call the provider
 	p := chromium.Open(t, s.public+"/#/login")
 	p.SetViewport(t, 320, 640)
@@ -97,12 +111,7 @@ func TestSignIn(t *testing.T) {
 	p.WaitText(t, "No mailbox is watched yet.")
 	add := func(t *testing.T) {
 		t.Helper()
-		p.Navigate(t, s.public+"/#/add")
-		p.WaitText(t, "Add a mailbox")
-		s.find(t, p)
-		p.Type(t, "Email address", "anna@example.org")
-		p.Press(t, browsertest.Tab)
-		p.WaitText(t, "Sign in with "+host)
+		s.findSignIn(t, p)
 		p.Wait(t, "it asks for no password", `() => !document.querySelector("[name=password]").checkVisibility()`)
 		p.CheckOverflow(t)
 		p.CheckAccessible(t)
@@ -184,6 +193,52 @@ func TestSignIn(t *testing.T) {
 		s.consent(t, phone, s.Mail.User)
 		phone.WaitText(t, "Done.")
 		home.WaitText(t, "Signed in.")
+	})
+	s.CheckNoSecrets(t)
+}
+
+// TestRegistration signs in at a provider with which the server is not registered yet.
+func TestRegistration(t *testing.T) {
+	t.Parallel()
+	chromium := browsertest.Chromium(t)
+	s := startSignIn(t, false)
+	s.invite(t, "ben", "planted-login-of-ben")
+	const begin = "Sign in with 127.0.0.1"
+	open := func(t *testing.T, name, password string) *browsertest.Page {
+		t.Helper()
+		p := chromium.OpenIsolated(t, s.public+"/#/login")
+		enterLogin(t, p, "Log in", name, password)
+		p.WaitText(t, "No mailbox is watched yet.")
+		s.findSignIn(t, p)
+		p.Click(t, begin)
+		p.WaitText(t, "This server is not registered with 127.0.0.1 yet.")
+		checkSizes(t, p)
+		return p
+	}
+	ben := open(t, "ben", "planted-login-of-ben")
+	ben.WaitText(t, "Ask its admin to do that")
+	anna := open(t, "anna", systemtest.Password)
+	t.Run("an admin is told in three steps what to do", func(t *testing.T) {
+		anna.WaitText(t, "That is free, and done once:")
+		anna.WaitText(t, s.public+"/oauth")
+		anna.Wait(t, "there are three steps", `() => document.querySelectorAll("main ol li").length === 3`)
+	})
+	t.Run("with the client, the sign-in goes on", func(t *testing.T) {
+		anna.Click(t, "Enter the client")
+		anna.WaitText(t, s.public+"/oauth")
+		checkSizes(t, anna)
+		anna.Wait(t, "its address is there", `issuer => document.querySelector("[name=issuer]").value === issuer`, s.provider.Issuer)
+		anna.Type(t, "Client id", "idlepush")
+		anna.Click(t, "Save")
+		s.consent(t, anna, s.Mail.User)
+		anna.WaitText(t, "Which folders ring?")
+		anna.Click(t, "Watch this mailbox")
+		s.WaitWatched(t, 1)
+	})
+	t.Run("a member goes on where they were", func(t *testing.T) {
+		ben.Click(t, begin)
+		s.consent(t, ben, s.Mail.User)
+		ben.WaitText(t, "Which folders ring?")
 	})
 	s.CheckNoSecrets(t)
 }

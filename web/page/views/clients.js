@@ -1,36 +1,52 @@
 import { call } from "../api.js";
-import { button, el, field, form, tell } from "../dom.js";
+import { el, field, form, tell } from "../dom.js";
 import { proved } from "../proof.js";
+import { providerName, redirectURL, registration, resumeSignIn } from "../signin.js";
 
 const { texts } = self;
 
 // clients lists the mail providers with the OAuth clients of this server, for an admin to set.
 export async function clients() {
 	const { items, redirect_url: redirect } = await call("GET", "/clients");
-	return el("section", { class: "card" }, el("h2", {}, texts.clients), el("p", {}, texts.clientsText),
-		redirect ? el("p", { class: "copy" }, texts.clientsRedirect, el("code", {}, redirect), button(texts.copy, async () => {
-			await navigator.clipboard.writeText(redirect);
-			tell(texts.copied);
-		}, { "aria-label": `${texts.copy}: ${redirect}` })) : el("p", {}, texts.clientsNoURL),
-		items.map(client));
+	return el("section", { class: "card" }, el("h2", {}, texts.clients), el("p", {}, texts.clientsText), redirectURL(redirect) ?? el("p", {}, texts.clientsNoURL),
+		items.map((item) => {
+			const state = el("span", { class: "soft" }, stateOf(item));
+			return el("details", {}, el("summary", {}, item.title || texts.otherProvider, " ", state), change(item, redirect, state));
+		}));
 }
 
-function client({ provider, title, issuer, client_id: id, has_secret: secret, setting }) {
-	const name = title || texts.otherProvider;
-	const state = el("span", { class: "soft" }, setting ? texts.clientBySetting : id ? texts.clientSet : "");
-	const summary = el("summary", {}, name, " ", state);
+// client shows how an admin registers this server with a provider, and goes on with the sign-in that
+// wanted that. oauth is the name of the provider, or its URL.
+export async function client(oauth) {
+	const { items, redirect_url: redirect } = await call("GET", "/clients");
+	const named = items.find(({ provider }) => provider === oauth);
+	const item = named ?? { ...items.find(({ provider }) => provider === "other"), issuer: oauth };
+	return { title: texts.signInAt(providerName(oauth)), node: [redirectURL(redirect) ?? el("p", {}, texts.clientsNoURL), change(item, redirect)].flat(), on: [] };
+}
+
+function stateOf({ setting, client_id: id }) {
+	return setting ? texts.clientBySetting : id ? texts.clientSet : "";
+}
+
+// change returns the steps of a registration, and a form for the client that they make. state is
+// where the page says whether there is one.
+function change({ provider, issuer, client_id: id, has_secret: secret, setting }, redirect, state) {
 	if (setting) {
-		return el("details", {}, summary, el("p", {}, texts.clientFixed));
+		return el("p", {}, texts.clientFixed);
 	}
-	return el("details", {}, summary, form(texts.save, async (values) => {
+	const other = provider === "other";
+	return [registration(provider, redirect), form(texts.save, async (values) => {
 		const given = values.get("client_secret").trim();
-		const body = { client_id: values.get("client_id").trim(), ...(provider === "other" ? { issuer: values.get("issuer").trim() } : {}), ...(given ? { client_secret: given } : {}) };
+		const body = { client_id: values.get("client_id").trim(), ...(other ? { issuer: values.get("issuer").trim() } : {}), ...(given ? { client_secret: given } : {}) };
 		const saved = await proved(() => call("PATCH", `/clients/${provider}`, body));
-		if (saved) {
-			state.textContent = saved.client_id ? texts.clientSet : "";
+		if (!saved) {
+			return;
+		}
+		state?.replaceChildren(stateOf(saved));
+		if (!saved.client_id || !await resumeSignIn(other ? saved.issuer : provider)) {
 			tell(texts.saved);
 		}
-	}, provider === "other" ? field("issuer", texts.issuer, { value: issuer, inputmode: "url", autocomplete: "off" }, texts.issuerHint) : [],
+	}, other ? field("issuer", texts.issuer, { value: issuer, inputmode: "url", autocomplete: "off" }, texts.issuerHint) : [],
 	field("client_id", texts.clientID, { value: id, autocomplete: "off" }, texts.clientIDHint),
-	field("client_secret", texts.clientSecret, { type: "password", autocomplete: "off" }, secret ? texts.clientSecretKept : texts.clientSecretHint)));
+	field("client_secret", texts.clientSecret, { type: "password", autocomplete: "off" }, secret ? texts.clientSecretKept : texts.clientSecretHint))];
 }

@@ -95,7 +95,7 @@ function opener(path, account, now) {
 		return status.code === "oauth_required" ? [signInButton(texts.signInInstead, () => moveToProvider(account), now), password] : password;
 	}
 	const name = providerName(oauth);
-	const again = signInButton(texts.signInAgain(name), () => beginSignIn({ account: id }), now && lost.includes(status.code));
+	const again = signInButton(texts.signInAgain(name), () => beginSignIn({ account: id }, {}, oauth), now && lost.includes(status.code));
 	return isBroken(status) ? again : part(texts.signInPart(name), false, again);
 }
 

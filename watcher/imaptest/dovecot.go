@@ -164,6 +164,22 @@ func (s *Server) ReplaceCertificate(t testing.TB) *x509.Certificate {
 	return unknown.certificate.Leaf
 }
 
+// EndPasswords makes the server take access tokens only, as a provider does that takes passwords no
+// more. Its settings must let it take those. A server that runs is started again.
+func (s *Server) EndPasswords(t testing.TB) {
+	t.Helper()
+	running := s.run != nil
+	s.Stop(t)
+	before, err := os.ReadFile(s.path("dovecot.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "dovecot.conf", append(before, "auth_mechanisms = xoauth2 oauthbearer\nimap_capability = +LOGINDISABLED\n"...))
+	if running {
+		s.Start(t)
+	}
+}
+
 // command returns a command that runs a program of Dovecot for a mail user. It sets the user's
 // home, so that the program need not ask the server.
 func (s *Server) command(mailUser, name string, args ...string) *exec.Cmd {

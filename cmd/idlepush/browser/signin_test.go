@@ -243,6 +243,52 @@ func TestRegistration(t *testing.T) {
 	s.CheckNoSecrets(t)
 }
 
+// TestPasswordsEnd moves a mailbox from its password to a sign-in, once its server takes no passwords
+// any more.
+func TestPasswordsEnd(t *testing.T) {
+	t.Parallel()
+	chromium := browsertest.Chromium(t)
+	s := startSignIn(t, true)
+	mailbox := s.Account()
+	mailbox["host"] = "127.0.0.1"
+	var made struct {
+		ID     string
+		Status struct{ Code string }
+	}
+	systemtest.Must(t, s.Client.Post(testenv.Context(t), "/accounts", mailbox, &made))
+	s.WaitWatched(t, 1)
+	rings := func(subject string) {
+		t.Helper()
+		before := len(s.APNs.Messages())
+		s.Deliver(t, subject)
+		testenv.Await(t, "the phone rings", func() error {
+			if got := len(s.APNs.Messages()); got == before {
+				return fmt.Errorf("%d messages", got)
+			}
+			return nil
+		})
+	}
+	rings("planted-by-password")
+	s.Mail.EndPasswords(t)
+	testenv.Await(t, "the password is refused", func() error {
+		if err := s.Client.Get(testenv.Context(t), "/accounts/"+made.ID, &made); err != nil || made.Status.Code != "oauth_required" {
+			return fmt.Errorf("the code is %q: %w", made.Status.Code, err)
+		}
+		return nil
+	})
+	p := chromium.Open(t, s.public+"/#/mailbox/"+made.ID)
+	enterLogin(t, p, "Log in", "anna", systemtest.Password)
+	p.WaitText(t, "The provider takes no passwords for this mailbox any more")
+	checkSizes(t, p)
+	p.Click(t, "Sign in with the provider")
+	s.consent(t, p, s.Mail.User)
+	p.WaitText(t, "Signed in.")
+	s.WaitWatched(t, 1)
+	rings("planted-by-token")
+	p.WaitText(t, "Opened by signing in with 127.0.0.1")
+	s.CheckNoSecrets(t)
+}
+
 // TestClients sets the client of a provider, with the page alone.
 func TestClients(t *testing.T) {
 	t.Parallel()

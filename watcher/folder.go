@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/registry"
 )
@@ -56,34 +55,30 @@ func (f *folder) ids(uids []imap.UID) []messageID {
 	return ids
 }
 
-// askUnread sends STATUS for the number of unread messages of the open folder. The returned
-// function takes the answer. If the server refuses for good, or ends the connection over it twice
-// in a row, it is not asked again: RFC 3501 section 6.3.10 advises against STATUS of the open
-// folder, but most servers answer.
-func (f *folder) askUnread(client *imapclient.Client, failures *failures) (take func() error) {
-	if f.mute || failures.openStatusFails() {
-		return func() error { return nil }
-	}
+// mayAskUnread reports whether to ask by STATUS for the number of unread messages while the folder
+// is open. If the server refuses for good, or ends the connection over it twice in a row, it is not
+// asked again: RFC 3501 section 6.3.10 advises against it, but most servers answer.
+func (f *folder) mayAskUnread(failures *failures) bool {
+	return !f.mute && !failures.openStatusFails()
+}
+
+// toldUnread takes in the answer to STATUS of the open folder. err: it was refused, or did not come.
+func (f *folder) toldUnread(data imap.StatusData, err error, failures *failures) {
 	f.told.messages = 0
-	command := client.Status(f.name, &imap.StatusOptions{NumMessages: true, NumUnseen: true})
-	return func() error {
-		data, err := command.Wait()
-		if said, refused := errors.AsType[*imap.Error](err); refused {
-			f.mute, f.unread = !temporary(said), -1
-			return nil
-		}
-		if err != nil {
-			failures.openStatus++
-			return err
-		}
-		failures.openStatus = 0
-		if data.NumUnseen != nil {
-			f.unread = int(*data.NumUnseen)
-		}
-		if data.NumMessages != nil {
-			f.told.messages = *data.NumMessages
-		}
-		return nil
+	if said, refused := errors.AsType[*imap.Error](err); refused {
+		f.mute, f.unread = !temporary(said), -1
+		return
+	}
+	if err != nil {
+		failures.openStatus++
+		return
+	}
+	failures.openStatus = 0
+	if data.NumUnseen != nil {
+		f.unread = int(*data.NumUnseen)
+	}
+	if data.NumMessages != nil {
+		f.told.messages = *data.NumMessages
 	}
 }
 

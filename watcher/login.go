@@ -4,14 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
-	"github.com/emersion/go-sasl"
 
 	"idlepush"
 	"idlepush/netguard"
@@ -93,10 +92,7 @@ func (d Dialer) authenticate(conn *wire.Conn, a *idlepush.Account) error {
 		return nil
 	}
 	// Coremail opens no folder to a client that does not say who it is.
-	err := conn.WithClient(timeout, func(client *imapclient.Client) error {
-		_, err := client.ID(&imap.IDData{Name: "idlepush", Version: d.Version}).Wait()
-		return err
-	})
+	err := conn.Do(fmt.Sprintf(`ID ("name" "idlepush" "version" %q)`, d.Version), timeout)
 	if _, refused := errors.AsType[*imap.Error](err); refused {
 		return nil
 	}
@@ -117,14 +113,12 @@ func logInByPassword(conn *wire.Conn, a *idlepush.Account) error {
 		return errNoPassword
 	}
 	if plain {
-		err := conn.WithClient(timeout, func(client *imapclient.Client) error {
-			return client.Authenticate(sasl.NewPlainClient("", user, password))
-		})
+		_, err := conn.Authenticate("PLAIN", []byte("\x00"+user+"\x00"+password), nil, timeout)
 		if said, refused := errors.AsType[*imap.Error](err); !refused || !login || conn.Cause() != nil || !mechanismRefused(said) {
 			return err
 		}
 	}
-	return conn.WithClient(timeout, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
+	return conn.Login(user, password, timeout)
 }
 
 // mechanismRefused reports whether the server does not know PLAIN although it announced it: the

@@ -2,12 +2,12 @@ package watcher
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/watcher/wire"
 )
@@ -33,17 +33,14 @@ func (e *folderError) Unwrap() error { return e.Err }
 // errNoEnd means that no answer of the server has the end of a folder.
 var errNoEnd = errors.New("the server does not report the end of the folder")
 
-// errUnreadable is an answer to SEARCH that imapclient cannot read.
+// errUnreadable is an answer to SEARCH that cannot be read.
 var errUnreadable = errors.New("the server's answer to SEARCH cannot be read")
 
 // open opens the folder, read-only, and notes its UIDVALIDITY and its end.
 func (r *reader) open(f *folder) error {
 	r.close()
-	var data *imap.SelectData
-	err := r.conn.WithClient(timeout, func(client *imapclient.Client) (err error) {
-		data, err = client.Select(f.name, &imap.SelectOptions{ReadOnly: true}).Wait()
-		return err
-	})
+	var data imap.SelectData
+	err := r.conn.Run(timeout, wire.Examine(f.name, &data))
 	if _, refused := errors.AsType[*imap.Error](err); refused {
 		return &folderError{err}
 	}
@@ -69,10 +66,7 @@ func (r *reader) close() { r.selected = nil }
 // back.
 func (r *reader) pastLast(f *folder) error {
 	var last []imap.UID
-	err := r.conn.WithClient(timeout, func(client *imapclient.Client) (err error) {
-		last, err = search(client, &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{Start: imap.UID(f.end)}}}})
-		return err
-	})
+	err := r.conn.Run(timeout, wire.Search(fmt.Sprintf("UID %d:*", f.end), &last))
 	if _, refused := errors.AsType[*imap.Error](err); refused && r.conn.Cause() == nil {
 		return nil
 	}
@@ -104,17 +98,12 @@ func (r *reader) statusNext(folder string) (next uint32, err error) {
 	if r.failures.openStatusFails() {
 		return 0, nil
 	}
-	err = r.conn.WithClient(timeout, func(client *imapclient.Client) error {
-		data, err := client.Status(folder, &imap.StatusOptions{UIDNext: true}).Wait()
-		if err == nil {
-			next = uint32(data.UIDNext)
-		}
-		return err
-	})
+	var data imap.StatusData
+	err = r.conn.Run(timeout, wire.Status(folder, "UIDNEXT", &data))
 	if r.conn.Cause() != nil {
 		r.failures.openStatus++
 	}
-	return next, err
+	return uint32(data.UIDNext), err
 }
 
 // afterFetched returns the UID after that of the last message, from a FETCH of it; 0: not known.
@@ -128,13 +117,11 @@ func (r *reader) afterFetched(string) (next uint32, err error) {
 
 // afterFound returns the UID after that of the last message, from a SEARCH for it; 0: not known.
 func (r *reader) afterFound(string) (next uint32, err error) {
-	err = r.conn.WithClient(timeout, func(client *imapclient.Client) error {
-		last, err := search(client, &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{}}}})
-		if len(last) > 0 {
-			next = uint32(last[len(last)-1]) + 1
-		}
-		return err
-	})
+	var last []imap.UID
+	err = r.conn.Run(timeout, wire.Search("UID *", &last))
+	if len(last) > 0 {
+		next = uint32(last[len(last)-1]) + 1
+	}
 	return next, err
 }
 
@@ -142,35 +129,32 @@ func (r *reader) afterFound(string) (next uint32, err error) {
 // messages are unread. If there may be too many for one answer it stops width UIDs on; stop is 0
 // otherwise.
 func (r *reader) search(f *folder, width uint32) (uids []imap.UID, stop uint32, err error) {
-	var dropped int
-	err = r.conn.WithClient(timeout, func(client *imapclient.Client) error {
-		if f.end > f.cursor.Next && f.end-f.cursor.Next > width {
-			stop = f.cursor.Next + width - 1
-		}
-		last := stop // 0: "*"
-		if stop == 0 && r.noStar {
-			last = math.MaxUint32
-		}
-		criteria := &imap.SearchCriteria{UID: []imap.UIDSet{{imap.UIDRange{Start: imap.UID(f.cursor.Next), Stop: imap.UID(last)}}}}
-		if !f.cursor.Since.IsZero() {
-			// SINCE compares dates in the server's time zone, whatever that is.
-			criteria.Since = f.cursor.Since.AddDate(0, 0, -1)
-		}
-		before := r.conn.Dropped()
-		found := client.UIDSearch(criteria, nil)
+	last := "*"
+	switch {
+	case f.end > f.cursor.Next && f.end-f.cursor.Next > width:
+		stop = f.cursor.Next + width - 1
+		last = fmt.Sprint(stop)
+	case r.noStar:
+		last = fmt.Sprint(uint32(math.MaxUint32))
+	}
+	criteria := fmt.Sprintf("UID %d:%s", f.cursor.Next, last)
+	if !f.cursor.Since.IsZero() {
+		// SINCE compares dates in the server's time zone, whatever that is.
+		criteria += since(f.cursor.Since.AddDate(0, 0, -1))
+	}
+	var status imap.StatusData
+	found, unread := wire.Search(criteria, &uids), wire.Status(f.name, "MESSAGES UNSEEN", &status)
+	if f.mayAskUnread(r.failures) {
 		// It comes second, so that it counts all that is found.
-		takeUnread := f.askUnread(client, r.failures)
-		uids, err = foundUIDs(found)
-		dropped = r.conn.Dropped() - before
-		if unreadErr := takeUnread(); err == nil {
-			err = unreadErr
-		}
-		return err
-	})
-	if err != nil {
+		r.conn.Run(timeout, found, unread)
+		f.toldUnread(status, unread.Err, r.failures)
+	} else {
+		r.conn.Run(timeout, found)
+	}
+	if err := r.failed(found); err != nil {
 		return nil, 0, err
 	}
-	if dropped > 0 && len(uids) == 0 {
+	if dropped := r.conn.Dropped(); dropped > 0 && len(uids) == 0 {
 		if f.mute {
 			return nil, 0, errUnreadable
 		}
@@ -187,21 +171,13 @@ func (r *reader) search(f *folder, width uint32) (uids []imap.UID, stop uint32, 
 // stillUnread returns those of the messages that are in the open folder and not read or deleted. If
 // the server refuses to say or cannot be understood, known is false.
 func (r *reader) stillUnread(uids []uint32) (still []imap.UID, known bool, err error) {
-	var set imap.UIDSet
-	for _, uid := range uids {
-		set.AddNum(imap.UID(uid))
-	}
-	return r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{set}, NotFlag: []imap.Flag{imap.FlagSeen, imap.FlagDeleted}})
+	return r.filter("UID " + setOf(uids) + " UNSEEN UNDELETED")
 }
 
 // notDeleted returns those of the messages that the open folder still has. If the server refuses to
 // say or cannot be understood, known is false.
 func (r *reader) notDeleted(uids []uint32) (still []imap.UID, known bool, err error) {
-	var set imap.UIDSet
-	for _, uid := range uids {
-		set.AddNum(imap.UID(uid))
-	}
-	return r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{set}, NotFlag: []imap.Flag{imap.FlagDeleted}})
+	return r.filter("UID " + setOf(uids) + " UNDELETED")
 }
 
 // receivedSince returns the messages of the open folder that the server received on the day of a
@@ -211,8 +187,7 @@ func (r *reader) receivedSince(f *folder, t time.Time) ([]imap.UID, error) {
 	if last == 0 {
 		return nil, nil
 	}
-	recent := imap.UIDRange{Start: imap.UID(last - min(last-1, maxFound-1)), Stop: imap.UID(last)}
-	uids, _, err := r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{{recent}}, Since: t})
+	uids, _, err := r.filter(fmt.Sprintf("UID %d:%d", last-min(last-1, maxFound-1), last) + since(t))
 	return uids, err
 }
 
@@ -234,20 +209,17 @@ func (r *reader) use(folder string) (string, error) {
 // existing returns those of the messages that the server still has. If it refuses to say or cannot
 // be understood, known is false.
 func (r *reader) existing(messages []wire.Mail) (found []imap.UID, known bool, err error) {
-	var set imap.UIDSet
+	var uids []uint32
 	for _, m := range messages {
-		set.AddNum(m.UID)
+		uids = append(uids, uint32(m.UID))
 	}
-	return r.filter(&imap.SearchCriteria{UID: []imap.UIDSet{set}})
+	return r.filter("UID " + setOf(uids))
 }
 
 // filter searches for messages that may be gone. Without an answer that can be relied on, known is
 // false: a message that is not found is not known to be gone then.
-func (r *reader) filter(criteria *imap.SearchCriteria) (found []imap.UID, known bool, err error) {
-	err = r.conn.WithClient(timeout, func(client *imapclient.Client) (err error) {
-		found, err = search(client, criteria)
-		return err
-	})
+func (r *reader) filter(criteria string) (found []imap.UID, known bool, err error) {
+	err = r.conn.Run(timeout, wire.Search(criteria, &found))
 	if _, refused := errors.AsType[*imap.Error](err); (refused || r.conn.Dropped() > 0) && r.conn.Cause() == nil {
 		return nil, false, nil
 	}
@@ -256,53 +228,49 @@ func (r *reader) filter(criteria *imap.SearchCriteria) (found []imap.UID, known 
 
 // status asks for the STATUS of the folders. The data of one that the server refuses is nil.
 func (r *reader) status(list []*folder) ([]*imap.StatusData, error) {
-	items := &imap.StatusOptions{UIDNext: true, UIDValidity: true, NumMessages: true, NumUnseen: true,
-		HighestModSeq: r.conn.Has(imap.CapCondStore) && !r.noModSeq}
-	answers := make([]*imap.StatusData, len(list))
-	badModSeq := false
-	err := r.conn.WithClient(timeout, func(client *imapclient.Client) error {
-		commands := make([]*imapclient.StatusCommand, len(list))
-		for i, f := range list {
-			commands[i] = client.Status(f.name, items)
-		}
-		for i := range list {
-			data, err := commands[i].Wait()
-			if said, refused := errors.AsType[*imap.Error](err); refused {
-				badModSeq = badModSeq || items.HighestModSeq && said.Type == imap.StatusResponseTypeBad
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			answers[i] = data
-		}
-		return nil
-	})
-	if err == nil && badModSeq {
-		// The server announces CONDSTORE (RFC 7162) and does not take what belongs to it.
-		r.noModSeq = true
-		return r.status(list)
+	items, withModSeq := "UIDNEXT UIDVALIDITY MESSAGES UNSEEN", r.conn.Has(imap.CapCondStore) && !r.noModSeq
+	if withModSeq {
+		items += " HIGHESTMODSEQ"
 	}
-	return answers, err
+	answers, commands := make([]*imap.StatusData, len(list)), make([]*wire.Command, len(list))
+	for i, f := range list {
+		answers[i] = new(imap.StatusData)
+		commands[i] = wire.Status(f.name, items, answers[i])
+	}
+	r.conn.Run(timeout, commands...)
+	if cause := r.conn.Cause(); cause != nil {
+		return nil, cause
+	}
+	for i, cmd := range commands {
+		said, refused := errors.AsType[*imap.Error](cmd.Err)
+		if refused && withModSeq && said.Type == imap.StatusResponseTypeBad {
+			// The server announces CONDSTORE (RFC 7162) and does not take what belongs to it.
+			r.noModSeq = true
+			return r.status(list)
+		}
+		if refused {
+			answers[i] = nil
+		}
+	}
+	return answers, nil
 }
 
-// search returns the UIDs that match, in order, each once.
-func search(client *imapclient.Client, criteria *imap.SearchCriteria) ([]imap.UID, error) {
-	return foundUIDs(client.UIDSearch(criteria, nil))
+// failed returns why a command was refused, or else why the connection is over.
+func (r *reader) failed(cmd *wire.Command) error {
+	if _, refused := errors.AsType[*imap.Error](cmd.Err); refused {
+		return cmd.Err
+	}
+	return r.conn.Cause()
 }
 
-// foundUIDs waits for the answer to a SEARCH and returns its UIDs, in order, each once.
-func foundUIDs(command *imapclient.SearchCommand) ([]imap.UID, error) {
-	data, err := command.Wait()
-	if err != nil {
-		return nil, err
+// setOf returns UIDs as a command has them.
+func setOf(uids []uint32) string {
+	var set imap.UIDSet
+	for _, uid := range uids {
+		set.AddNum(imap.UID(uid))
 	}
-	// AllUIDs panics if the set holds a 0, which is how 4294967295 + 1 and "*" are kept.
-	set, _ := data.All.(imap.UIDSet)
-	uids, finite := set.Nums()
-	if !finite {
-		return nil, errors.New("the server's answer to SEARCH is no list of UIDs")
-	}
-	slices.Sort(uids)
-	return slices.Compact(uids), nil
+	return set.String()
 }
+
+// since returns the criterion of a SEARCH for what the server received on the day of a time or later.
+func since(t time.Time) string { return t.Format(` SINCE "2-Jan-2006"`) }

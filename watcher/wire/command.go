@@ -61,13 +61,24 @@ func (c *Conn) Do(command string, timeout time.Duration) error {
 }
 
 func (c *Conn) send(command string, until time.Time) (tag string, err error) {
+	line, err := c.line(command)
+	if err != nil {
+		return "", err
+	}
+	return c.lastTag(), c.write(line, until)
+}
+
+// line returns a command with the next tag and its line end.
+func (c *Conn) line(command string) ([]byte, error) {
 	if strings.ContainsAny(command, "\r\n\x00") {
-		return "", errors.New("a command of several lines")
+		return nil, errors.New("a command of several lines")
 	}
 	c.tag++
-	tag = "I" + strconv.Itoa(c.tag)
-	return tag, c.write([]byte(tag+" "+command+"\r\n"), until)
+	return []byte(c.lastTag() + " " + command + "\r\n"), nil
 }
+
+// lastTag returns the tag of the last command.
+func (c *Conn) lastTag() string { return "I" + strconv.Itoa(c.tag) }
 
 // answer waits for the tagged status.
 func (c *Conn) answer(tag, name string, until time.Time) error {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -28,10 +27,15 @@ type Conn struct {
 	done   bool // a DONE was sent, and may have crossed the server's own end of IDLE
 	idling idleWait
 	beat   heartbeat
-	// client is set while imapclient uses the connection; it changes only while its goroutines do
-	// not run.
-	client  *clientConn
-	dropped atomic.Int64 // responses kept from it
+	run
+}
+
+// run is the Run that waits for its answers.
+type run struct {
+	grace    bool      // after BYE it goes on,
+	byeBy    time.Time // until then; zero: no BYE came
+	statuses int       // STATUS responses that its commands may still be answered with
+	dropped  int       // responses that could not be read
 }
 
 // New returns a Conn over a connection on which the greeting has not been read. When ctx is
@@ -43,10 +47,9 @@ func New(ctx context.Context, conn net.Conn, limits Limits) *Conn {
 	return c
 }
 
-// Dropped returns how many responses the current or last WithClient kept from imapclient because it
-// cannot read them. One of them may have been the answer: a message that was not found then is not
-// known to be gone.
-func (c *Conn) Dropped() int { return int(c.dropped.Load()) }
+// Dropped returns how many responses during the last Run could not be read. One of them may have
+// been an answer: a message that was not found then is not known to be gone.
+func (c *Conn) Dropped() int { return c.dropped }
 
 // begin starts a step with a fresh budget.
 func (c *Conn) begin() error {
@@ -66,7 +69,7 @@ func (c *Conn) next(until time.Time) (*response, error) {
 		if raw != nil {
 			return c.take(raw)
 		}
-		n, err := c.read(c.frame.readBuffer(), until)
+		n, err := c.read(c.frame.readBuffer(), sooner(until, c.byeBy))
 		c.frame.filled(n)
 		if n == 0 && err != nil {
 			return nil, c.readError(err)
@@ -96,11 +99,15 @@ func (c *Conn) take(raw []byte) (*response, error) {
 	c.cur = parse(raw)
 	c.cur.unbalanced = c.frame.unbalanced
 	r := &c.cur
-	c.note(r, c.client != nil && r.kind == "STATUS" && c.client.answersStatus())
+	c.note(r, r.kind == "STATUS" && c.answersStatus())
+	if isOdd(r) {
+		c.dropped++
+	}
 	if r.kind == "BYE" && r.tag == "*" {
 		c.setBye(&ByeError{Code: Clean(r.codeName()), Text: Clean(r.text)})
+		c.byeBy = sooner(c.byeBy, time.Now().Add(byeGrace))
 	}
-	if c.client == nil {
+	if !c.grace {
 		if err := c.failOnBye(); err != nil {
 			return nil, err
 		}

@@ -3,9 +3,8 @@
 // A Conn reads the server's answers itself. It bounds each one before anything parses it and makes
 // every deadline exact. It keeps the first cause of a failure, and collects the unsolicited
 // responses in one place (News). Idle, which waits for mail, needs no goroutine but the caller's.
-// FETCH and LIST are read here too, because servers answer them in many ways. Every other command
-// goes through imapclient: WithClient calls a function with a client that sees only whole responses
-// which it can read.
+// Run sends commands together; what of the answers cannot be read is left out, and counted. FETCH and
+// LIST have methods of their own, because servers answer them in many ways.
 //
 // A Conn belongs to one goroutine; the methods that may be called from others say so. The context
 // given to Dial or New is the life of the connection: when it is cancelled, blocked methods return

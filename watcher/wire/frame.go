@@ -10,13 +10,12 @@ type Limits struct {
 	Line     int // one line, between literals
 	Literal  int // one literal
 	Response int // one response, lines and literals together
-	Exchange int // all responses of one step (a command, a WithClient, an IDLE), 64 added for each
+	Exchange int // all responses of one step (a command, a Run, an IDLE), 64 added for each
 	Depth    int // nested parentheses
 }
 
 // DefaultLimits holds a batch of twenty messages with their headers and 2 KiB of text each, and a
-// SEARCH answer of 30,000 UIDs. Depth keeps imapclient's recursive parser far from the end of its
-// stack.
+// SEARCH answer of 30,000 UIDs. Nothing that servers send is nested as deep as Depth.
 var DefaultLimits = Limits{Line: 256 << 10, Literal: 512 << 10, Response: 1 << 20, Exchange: 4 << 20, Depth: 32}
 
 // waitingBuffer is the size of the read buffer while nothing is in it, in bytes.

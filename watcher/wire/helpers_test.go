@@ -1,18 +1,20 @@
 package wire
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 	"go.uber.org/goleak"
 
 	"idlepush/watcher/imaptest"
@@ -46,14 +48,11 @@ func (f *follower) login() error {
 // open goes on where Dial ends.
 func (f *follower) open() error {
 	if !f.conn.Preauth() {
-		if err := f.conn.WithClient(cmp.Or(f.timeout, testTimeout), func(c *imapclient.Client) error { return c.Login("alice", f.password).Wait() }); err != nil {
+		if err := f.conn.Login("alice", f.password, cmp.Or(f.timeout, testTimeout)); err != nil {
 			return err
 		}
 	}
-	return f.conn.WithClient(cmp.Or(f.timeout, testTimeout), func(c *imapclient.Client) error {
-		_, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
-		return err
-	})
+	return f.conn.Run(cmp.Or(f.timeout, testTimeout), Examine("INBOX", new(imap.SelectData)))
 }
 
 // look finds and fetches all there is from next on.
@@ -61,18 +60,8 @@ func (f *follower) look() error {
 	f.looks++
 	f.conn.Forget()
 	var wanted []imap.UID
-	err := f.conn.WithClient(cmp.Or(f.timeout, testTimeout), func(c *imapclient.Client) error {
-		found, err := c.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{{{Start: f.next}}}}, nil).Wait()
-		if err != nil {
-			return err
-		}
-		for _, uid := range found.AllUIDs() {
-			if uid >= f.next {
-				wanted = append(wanted, uid)
-			}
-		}
-		return nil
-	})
+	err := f.conn.Run(cmp.Or(f.timeout, testTimeout), Search(fmt.Sprintf("UID %d:*", f.next), &wanted))
+	wanted = slices.DeleteFunc(wanted, func(uid imap.UID) bool { return uid < f.next })
 	f.dropped += f.conn.Dropped()
 	if err != nil || len(wanted) == 0 {
 		return err
@@ -145,3 +134,23 @@ func trickyMail(uid int) imaptest.Message {
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pipeLines is pipe to a server that says one text after each line that it reads, the first at once.
+func pipeLines(t testing.TB, texts ...string) (c *Conn, stop func()) {
+	t.Helper()
+	client, server := net.Pipe()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer server.Close()
+		lines := bufio.NewReader(server)
+		for _, text := range texts {
+			io.WriteString(server, text)
+			lines.ReadString('\n')
+		}
+	})
+	c = New(context.Background(), client, DefaultLimits)
+	return c, func() {
+		c.Close()
+		wg.Wait()
+	}
+}

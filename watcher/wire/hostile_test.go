@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/watcher/imaptest"
 )
@@ -165,9 +164,9 @@ func endlessSearch(t *testing.T) {
 			if err := f.run(1, 1); err != nil || c.Dropped() == 0 {
 				t.Errorf("%s: %v, dropped %d", name, err, c.Dropped())
 			}
-			err := c.WithClient(testTimeout, func(client *imapclient.Client) error { return client.Noop().Wait() })
+			err := c.Run(testTimeout, Examine("INBOX", new(imap.SelectData)))
 			if err != nil || c.Dropped() != 0 {
-				t.Errorf("%s: the next client: %v, dropped %d", name, err, c.Dropped())
+				t.Errorf("%s: the next command: %v, dropped %d", name, err, c.Dropped())
 			}
 		})
 	}

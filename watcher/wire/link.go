@@ -19,12 +19,11 @@ type link struct {
 	poll syscall.RawConn // of raw; nil: it has none
 	stop func() bool
 
-	mu      sync.Mutex
-	last    time.Time // when the last byte came
-	changed sync.Cond // broadcast when cause or the state of a clientConn changes
-	bye     *ByeError
-	cause   error
-	idle    idleEnd
+	mu    sync.Mutex
+	last  time.Time // when the last byte came
+	bye   *ByeError
+	cause error
+	idle  idleEnd
 }
 
 // idleEnd is when the IDLE that runs, or else the next, ends because somebody wants to know.
@@ -43,7 +42,6 @@ func (l *link) init(ctx context.Context, conn net.Conn) {
 	if p, ok := l.raw.(syscall.Conn); ok {
 		l.poll, _ = p.SyscallConn()
 	}
-	l.changed.L = &l.mu
 	l.last = time.Now()
 	l.stop = context.AfterFunc(ctx, func() { l.fail(context.Cause(ctx)) })
 }
@@ -66,7 +64,6 @@ func (l *link) fail(err error) error {
 		}
 	}
 	err = l.cause
-	l.changed.Broadcast()
 	l.mu.Unlock()
 	l.raw.Close()
 	return err

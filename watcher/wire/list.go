@@ -90,10 +90,7 @@ func listed(r *response) (Listed, bool) {
 		// An atom, in which some servers have spaces or brackets.
 		name = bytes.TrimRight(rest, "\r\n")
 	}
-	folder.Name = decodeFolder(string(name))
-	if strings.EqualFold(folder.Name, "INBOX") {
-		folder.Name = "INBOX"
-	}
+	folder.Name = folderName(string(name))
 	if folder.Name == "" || strings.ContainsRune(folder.Name, utf8.RuneError) {
 		// It could not be opened by a name that is not Unicode.
 		return Listed{}, false

@@ -1,11 +1,11 @@
 package wire
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/watcher/imaptest"
 )
@@ -34,18 +34,8 @@ func unsolicitedStatus(t *testing.T) {
 			if err := c.Greet(testTimeout); err != nil {
 				t.Fatal(err)
 			}
-			err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
-				if err := client.Login("alice", "x").Wait(); err != nil {
-					return err
-				}
-				one := client.Status("INBOX", &imap.StatusOptions{UIDNext: true})
-				two := client.Status("other", &imap.StatusOptions{UIDNext: true})
-				if _, err := one.Wait(); err != nil {
-					return err
-				}
-				_, err := two.Wait()
-				return err
-			})
+			err := errors.Join(c.Login("alice", "x", testTimeout),
+				c.Run(testTimeout, Status("INBOX", "UIDNEXT", new(imap.StatusData)), Status("other", "UIDNEXT", new(imap.StatusData))))
 			if err != nil || c.News().Status != want {
 				t.Errorf("%v, %d pieces of news, want %d", err, c.News().Status, want)
 			}
@@ -68,13 +58,10 @@ func refusedStatus(t *testing.T) {
 		if err := c.Greet(testTimeout); err != nil {
 			t.Fatal(err)
 		}
-		err := c.WithClient(testTimeout, func(client *imapclient.Client) error {
-			if _, err := client.Status("gone", &imap.StatusOptions{UIDNext: true}).Wait(); err == nil {
-				t.Error("not refused")
-			}
-			return client.Noop().Wait()
-		})
-		if err != nil || c.News().Status != 1 {
+		if err := c.Run(testTimeout, Status("gone", "UIDNEXT", new(imap.StatusData))); err == nil {
+			t.Error("not refused")
+		}
+		if err := c.Do("NOOP", testTimeout); err != nil || c.News().Status != 1 {
 			t.Errorf("%v, %d pieces of news, want 1", err, c.News().Status)
 		}
 	})

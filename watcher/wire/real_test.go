@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"idlepush/watcher/imaptest"
 )
@@ -59,11 +58,8 @@ func dovecotNotify(t *testing.T) {
 	if err := f.conn.Do("NOTIFY NONSENSE", realTimeout(t)); err == nil {
 		t.Error("nonsense was accepted")
 	}
-	var status *imap.StatusData
-	err = f.conn.WithClient(realTimeout(t), func(c *imapclient.Client) (err error) {
-		status, err = c.Status("Lists", &imap.StatusOptions{NumMessages: true}).Wait()
-		return err
-	})
+	var status imap.StatusData
+	err = f.conn.Run(realTimeout(t), Status("Lists", "MESSAGES", &status))
 	if err != nil || status.NumMessages == nil || *status.NumMessages != 1 {
 		t.Errorf("%+v, %v", status, err)
 	}

@@ -103,8 +103,7 @@ func (r *response) codeName() string {
 	return name
 }
 
-// failure returns a NO or BAD as the error that imapclient would make of it, with a text fit to be
-// shown.
+// failure returns a NO or BAD as an error, with a text fit to be shown.
 func (r *response) failure() *imap.Error {
 	return &imap.Error{Type: imap.StatusResponseType(r.kind), Code: imap.ResponseCode(Clean(r.codeName())), Text: Clean(r.text)}
 }
@@ -135,8 +134,7 @@ const maxClean = 200
 
 // Clean makes a server's text fit to be shown and logged: valid UTF-8 on one line, without control
 // characters, direction marks and other invisible characters. It cuts the text at the end of a
-// character after at most 200 bytes. The texts of this package's own errors are clean; an
-// *imap.Error that came through WithClient is not.
+// character after at most 200 bytes. The texts of this package's errors are clean.
 func Clean(text string) string {
 	// What is far beyond the cut need not be looked at.
 	text = text[:min(len(text), 16*maxClean)]

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-imap/v2"
 
 	"idlepush/watcher/imaptest"
 )
@@ -62,7 +62,7 @@ func closeReleasesContext(t *testing.T) {
 		t.Error("the connection is open")
 	}
 	for name, err := range map[string]error{
-		"greet": c.Greet(testTimeout), "do": c.Do("NOOP", testTimeout), "with client": c.WithClient(testTimeout, func(*imapclient.Client) error { return nil }),
+		"greet": c.Greet(testTimeout), "do": c.Do("NOOP", testTimeout), "run": c.Run(testTimeout, Examine("INBOX", new(imap.SelectData))),
 	} {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
@@ -107,7 +107,7 @@ func silentServer(t *testing.T) {
 	}
 }
 
-// The answer that explains a BYE may follow it, so WithClient reads on for a moment; IDLE does not.
+// The answer that explains a BYE may follow it, so Run reads on for a moment; IDLE does not.
 func byeEndsWaits(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]time.Duration{

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-sasl"
 
 	"idlepush"
 	"idlepush/netguard"
@@ -113,12 +115,14 @@ func logInByPassword(conn *wire.Conn, a *idlepush.Account) error {
 		return errNoPassword
 	}
 	if plain {
-		_, err := conn.Authenticate("PLAIN", []byte("\x00"+user+"\x00"+password), nil, timeout)
+		err := conn.LogIn(timeout, func(client *imapclient.Client) error {
+			return client.Authenticate(sasl.NewPlainClient("", user, password))
+		})
 		if said, refused := errors.AsType[*imap.Error](err); !refused || !login || conn.Cause() != nil || !mechanismRefused(said) {
 			return err
 		}
 	}
-	return conn.Login(user, password, timeout)
+	return conn.LogIn(timeout, func(client *imapclient.Client) error { return client.Login(user, password).Wait() })
 }
 
 // mechanismRefused reports whether the server does not know PLAIN although it announced it: the

@@ -2,86 +2,18 @@ package wire
 
 import (
 	"encoding/base64"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
 
-const (
-	// capSASLIR lets the first message stand in the command (RFC 4959).
-	capSASLIR imap.Cap = "SASL-IR"
-
-	// maxPromptless is how long a literal may be that LITERAL- sends without waiting (RFC 7888), and
-	// a quoted string here.
-	maxPromptless = 4096
-)
-
-// Login logs in by LOGIN (RFC 3501 section 6.2.3). NO and BAD are an *imap.Error, after which the
-// connection still works. Caps are up to date after a login. It takes at most as long as timeout, and
-// again as long if it must ask for them. What it sends is in no error.
-func (c *Conn) Login(user, password string, timeout time.Duration) error {
-	if err := c.begin(); err != nil {
-		return err
-	}
-	until := time.Now().Add(timeout)
-	c.tag++
-	c.loginSent()
-	err := c.gracefully(func() error { return c.sendLogin(c.loginParts(user, password), until) })
-	if err != nil {
-		return err
-	}
-	return c.authenticated(timeout)
-}
-
-// loginParts returns a LOGIN, cut where the server must ask for the rest.
-func (c *Conn) loginParts(user, password string) (parts []string) {
-	text := c.lastTag() + " LOGIN"
-	for _, arg := range []string{user, password} {
-		switch {
-		case len(arg) <= maxPromptless && !strings.ContainsFunc(arg, func(r rune) bool { return r > '~' || r == 0 || r == '\r' || r == '\n' }):
-			text += " " + quoted(arg)
-		case c.Has(imap.CapLiteralPlus), c.Has(imap.CapLiteralMinus) && len(arg) <= maxPromptless:
-			text += fmt.Sprintf(" {%d+}\r\n%s", len(arg), arg)
-		default:
-			parts = append(parts, text+fmt.Sprintf(" {%d}\r\n", len(arg)))
-			text = arg
-		}
-	}
-	return append(parts, text+"\r\n")
-}
-
-// sendLogin sends the parts of a LOGIN and waits for the answer.
-func (c *Conn) sendLogin(parts []string, until time.Time) error {
-	for {
-		if err := c.write([]byte(parts[0]), until); err != nil {
-			return err
-		}
-		if parts = parts[1:]; len(parts) == 0 {
-			return c.answer(c.lastTag(), "LOGIN", until)
-		}
-		for asked := false; !asked; {
-			r, err := c.next(until)
-			switch {
-			case err != nil:
-				return c.timedOut(err, "the answer to LOGIN")
-			case r.tag == c.lastTag():
-				return c.status(r)
-			}
-			if asked = r.tag == "+"; asked {
-				break
-			}
-			if err := c.unexpected(r); err != nil {
-				return err
-			}
-		}
-	}
-}
+// capSASLIR lets the first message stand in the command (RFC 4959).
+const capSASLIR imap.Cap = "SASL-IR"
 
 // Authenticate logs in by a SASL mechanism in which the client sends one message (RFC 3501 section
 // 6.2.2). A server that refuses may first say why, in a challenge, which Authenticate returns; then
-// it wants closing before it says NO. Its errors, the capabilities and timeout are as with Login.
+// it wants closing before it says NO. imapclient cannot do that: it sends "=" for an empty closing.
+// Its errors, the capabilities and timeout are as with LogIn. The message is in no error.
 func (c *Conn) Authenticate(mechanism string, message, closing []byte, timeout time.Duration) (challenge []byte, err error) {
 	if err := c.begin(); err != nil {
 		return nil, err

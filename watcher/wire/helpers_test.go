@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 	"go.uber.org/goleak"
 
 	"idlepush/watcher/imaptest"
@@ -48,11 +49,15 @@ func (f *follower) login() error {
 // open goes on where Dial ends.
 func (f *follower) open() error {
 	if !f.conn.Preauth() {
-		if err := f.conn.Login("alice", f.password, cmp.Or(f.timeout, testTimeout)); err != nil {
+		if err := logIn(f.conn, f.password, cmp.Or(f.timeout, testTimeout)); err != nil {
 			return err
 		}
 	}
 	return f.conn.Run(cmp.Or(f.timeout, testTimeout), Examine("INBOX", new(imap.SelectData)))
+}
+
+func logIn(c *Conn, password string, timeout time.Duration) error {
+	return c.LogIn(timeout, func(client *imapclient.Client) error { return client.Login("alice", password).Wait() })
 }
 
 // look finds and fetches all there is from next on.

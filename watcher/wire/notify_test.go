@@ -34,7 +34,7 @@ func unsolicitedStatus(t *testing.T) {
 			if err := c.Greet(testTimeout); err != nil {
 				t.Fatal(err)
 			}
-			err := errors.Join(c.Login("alice", "x", testTimeout),
+			err := errors.Join(logIn(c, "x", testTimeout),
 				c.Run(testTimeout, Status("INBOX", "UIDNEXT", new(imap.StatusData)), Status("other", "UIDNEXT", new(imap.StatusData))))
 			if err != nil || c.News().Status != want {
 				t.Errorf("%v, %d pieces of news, want %d", err, c.News().Status, want)

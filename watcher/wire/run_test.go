@@ -120,7 +120,7 @@ func TestLogin(t *testing.T) {
 func passwordLikeCommand(t *testing.T) {
 	t.Parallel()
 	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 LITERAL+", "IMAP4rev1 LITERAL-"} {
-		for _, password := range []string{`" \"`, "I2 ü", "I2 LOGOUT\r\nü", "ü\r\nI2 NOOP", "ü {3}", "I1 ü\r\n", strings.Repeat("ü", 5000)} {
+		for _, password := range []string{`" \"`, "I1 ü", "I1 LOGOUT\r\nü", "ü\r\nI1 NOOP", "ü {3}", "ü {3}\r\n", "T1 ü\r\n", strings.Repeat("ü", 5000)} {
 			synctest.Test(t, func(t *testing.T) {
 				script := &imaptest.Script{Caps: caps}
 				got := ""
@@ -134,7 +134,7 @@ func passwordLikeCommand(t *testing.T) {
 				if err := c.Greet(testTimeout); err != nil {
 					t.Fatal(err)
 				}
-				if err := errors.Join(c.Login("alice", password, testTimeout), c.Do("NOOP", testTimeout), c.Do("NOOP", testTimeout)); err != nil {
+				if err := errors.Join(logIn(c, password, testTimeout), c.Do("NOOP", testTimeout), c.Do("NOOP", testTimeout)); err != nil {
 					t.Errorf("%s, %.20q: %v", caps, password, err)
 				}
 				if sent := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(got); !strings.Contains(got, password) && !strings.Contains(sent, password) {
@@ -159,7 +159,7 @@ func capabilitiesAfterLogin(t *testing.T) {
 		if err := c.Greet(testTimeout); err != nil || !c.Has("XBEFORE") {
 			t.Fatalf("%v, %v", err, c.Caps())
 		}
-		if err := c.Login("alice", "secret", testTimeout); err != nil || c.Has("XBEFORE") || !c.Has("XAFTER") {
+		if err := logIn(c, "secret", testTimeout); err != nil || c.Has("XBEFORE") || !c.Has("XAFTER") {
 			t.Errorf("%v, %v", err, c.Caps())
 		}
 	})
@@ -168,12 +168,12 @@ func capabilitiesAfterLogin(t *testing.T) {
 func refusedBeforeLiteral(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, stop := pipeLines(t, "* OK [CAPABILITY IMAP4rev1] hello\r\n", "* OK wait\r\nI1 NO [AUTHENTICATIONFAILED] no literals\r\n", "I2 OK done\r\n")
+		c, stop := pipeLines(t, "* OK [CAPABILITY IMAP4rev1] hello\r\n", "* OK wait\r\nT1 NO [AUTHENTICATIONFAILED] no literals\r\n", "I1 OK done\r\n")
 		defer stop()
 		if err := c.Greet(testTimeout); err != nil {
 			t.Fatal(err)
 		}
-		err := c.Login("alice", "ü", testTimeout)
+		err := logIn(c, "ü", testTimeout)
 		if said, ok := errors.AsType[*imap.Error](err); !ok || said.Code != imap.ResponseCodeAuthenticationFailed {
 			t.Errorf("refused with %v", err)
 		}

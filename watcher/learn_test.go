@@ -5,6 +5,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,7 @@ func TestLearn(t *testing.T) {
 	t.Run("a server that announces mail within a minute is trusted", slowAnnouncer)
 	t.Run("learned behaviour of a host holds while it is distrusted", learnedHoldsInDistrust)
 	t.Run("Live reports the ages of a session", liveAges)
+	t.Run("where IDLE has reported mail, a refresh asks in the open folder, which is opened anew each hour", refreshInOpenFolder)
 }
 
 func learnSilentDrops(t *testing.T) {
@@ -265,4 +267,48 @@ func learnedHoldsInDistrust(t *testing.T) {
 			})
 		})
 	}
+}
+
+func refreshInOpenFolder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var examined, asked atomic.Int32
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1}}, At: func(_ *imaptest.Talk, moment string) {
+			switch moment {
+			case "before EXAMINE":
+				examined.Add(1)
+			case "before STATUS":
+				asked.Add(1)
+			}
+		}}
+		h, pool, _, stop := pooled(t, script)
+		defer stop()
+		time.Sleep(time.Hour)
+		if n := examined.Load(); n < 40 {
+			t.Errorf("it was opened %d times in the hour before IDLE reported mail", n)
+		}
+		script.Deliver(imaptest.Message{Header: subject("reported"), Date: time.Now()})
+		time.Sleep(time.Minute)
+		examined.Store(0)
+		asked.Store(0)
+		time.Sleep(12 * time.Hour)
+		if n := examined.Load(); n < 10 || n > 12 {
+			t.Errorf("then it was opened %d times in twelve hours", n)
+		}
+		if n := asked.Load(); n < 12*60/9 {
+			t.Errorf("it was asked for its STATUS %d times in twelve hours", n)
+		}
+		afterLook(pool, h.account.ID)
+		script.Mute = true
+		script.Deliver(imaptest.Message{Header: subject("kept back"), Date: time.Now()})
+		time.Sleep(usualInterval + time.Minute)
+		if got := subjects(h.mails(t)); !slices.Equal(got, []string{"reported", "kept back"}) {
+			t.Errorf("notified %q", got)
+		}
+		examined.Store(0)
+		time.Sleep(time.Hour)
+		if n := examined.Load(); n < 40 {
+			t.Errorf("after a mail that it kept back it was opened %d times in an hour", n)
+		}
+	})
 }

@@ -22,6 +22,9 @@ const (
 	// touchAfter is how old Cursor.Seen may become in a folder without news.
 	touchAfter = 24 * time.Hour
 
+	// openAnew is after which time a folder is opened anew where IDLE reports its mail.
+	openAnew = time.Hour
+
 	// quickTour is how often the other folders are looked at if their STATUS takes up to
 	// quickStatus, and slowTour how often otherwise, or if the server reports their changes.
 	quickTour   = 30 * time.Second
@@ -43,8 +46,9 @@ type session struct {
 	counted int       // unread messages of the account, as last written; -1: not written yet
 
 	tours
-	confirmed bool // it got as far as a look that the server confirmed
-	unshown   int  // messages that the last look at the folder found only by opening it anew
+	confirmed bool           // it got as far as a look that the server confirmed
+	reported  idlepush.State // as last written, without a reason; empty: with one, or not written yet
+	unshown   int            // messages that the last look at the folder found only by opening it anew
 }
 
 // tours are the looks at the other folders.
@@ -260,8 +264,15 @@ func (s *session) report() error {
 	case s.host.distrusted():
 		st.State, st.Code = idlepush.StatePolling, "idle_unreliable"
 	}
+	// The store would find nothing to write, at the cost of reading the account.
+	if s.reported == st.State && st.Code == "" {
+		return nil
+	}
 	if err := s.store.SetState(*s.account, st); err != nil {
 		return &storeError{err}
+	}
+	if s.reported = ""; st.Code == "" {
+		s.reported = st.State
 	}
 	return nil
 }
@@ -286,9 +297,7 @@ func (s *session) planIdle() bool {
 
 // waited takes in how an IDLE ended. If it was refused, it polls.
 func (s *session) waited(ctx context.Context, err error) error {
-	// Some servers show new messages only in a folder that is opened anew.
-	age := time.Since(s.reader.opened)
-	if s.asker.asked() || s.waiter.last.expired && (age >= s.waiter.longest*9/10 || s.host.distrusted()) {
+	if s.asker.asked() || s.waiter.last.expired && s.stale() {
 		s.reader.close()
 	}
 	if !s.waiter.refused {
@@ -299,6 +308,14 @@ func (s *session) waited(ctx context.Context, err error) error {
 		return err
 	}
 	return s.poll(ctx)
+}
+
+// stale reports whether a folder in which IDLE has reported nothing is to be opened anew: some servers
+// show new messages only then. One whose IDLE has reported mail, and never missed any since, is asked
+// in the open folder meanwhile.
+func (s *session) stale() bool {
+	age := time.Since(s.reader.opened)
+	return s.host.distrusted() || age >= s.waiter.longest*9/10 && (!s.host.reports() || age >= openAnew)
 }
 
 // poll waits without IDLE.

@@ -98,7 +98,7 @@ func cursorReadOnce(t *testing.T) {
 			script.Deliver(imaptest.Message{Header: subject(name)})
 			synctest.Wait()
 			f.arm(false)
-			if want := map[string]int{"Cursor": 1, "Level": 1, "Record": 1, "SetState": 1, "Twins": 1}; !maps.Equal(f.counts, want) {
+			if want := map[string]int{"Cursor": 1, "Level": 1, "Record": 1, "Twins": 1}; !maps.Equal(f.counts, want) {
 				t.Errorf("the %s mail costs the transactions %v, want %v", name, f.counts, want)
 			}
 		}

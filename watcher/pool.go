@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,7 +29,9 @@ type Pool struct {
 
 	wall     func() time.Time // in tests: instead of time.Now
 	rest     time.Duration    // in tests: instead of lookAgain
-	families wire.Families    // by which hosts were reached, in this run of the program
+	giveBack func()           // in tests: instead of debug.FreeOSMemory
+	storm    storm
+	families wire.Families // by which hosts were reached, in this run of the program
 
 	clock  *clock
 	mu     sync.Mutex
@@ -116,6 +119,10 @@ type running struct {
 // and returns. Boot, add, edit and remove are this one comparison.
 func (p *Pool) Run(ctx context.Context) error {
 	p.begin()
+	giveBack := p.giveBack
+	if giveBack == nil {
+		giveBack = debug.FreeOSMemory
+	}
 	var supervisors sync.WaitGroup
 	defer supervisors.Wait()
 	current := make(map[string]*running)
@@ -130,6 +137,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		})
 	}
 	for {
+		if p.storm.passed(time.Now()) {
+			giveBack()
+		}
 		p.compare(current, start)
 		timer := time.NewTimer(cmp.Or(p.rest, lookAgain))
 		select {

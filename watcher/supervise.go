@@ -152,6 +152,7 @@ func (s *supervisor) open(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	s.account.Status.LoggedIn = time.Now()
+	s.pool.storm.begin(s.account.Status.LoggedIn)
 	s.asker.set(conn)
 	s.host.peers.add(conn)
 	s.log.Info("connected")

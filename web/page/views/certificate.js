@@ -42,7 +42,8 @@ export function certificates() {
 	};
 }
 
-function question({ message, certificate }, trust) {
+// question shows a certificate, with a button that trusts it.
+export function question({ message, certificate }, trust) {
 	const { fingerprint, subject, names, valid_from: from, valid_until: until, issuer } = certificate;
 	const rows = {
 		fingerprint: fingerprintText(fingerprint), names: names.join(", "), subject, issuer: issuer === subject ? texts.selfSigned : issuer,

@@ -4,6 +4,7 @@ import { reason } from "../reason.js";
 import { go } from "../session.js";
 import { beginSignIn, keptOf, signInButton } from "../signin.js";
 import { folderTicks } from "./add.js";
+import { question } from "./certificate.js";
 
 const { texts } = self;
 
@@ -57,9 +58,7 @@ async function follow(path, place, shown) {
 function stage(consent) {
 	const mailbox = el("p", { class: "soft" }, consent.email || consent.username);
 	if (consent.state === "failed") {
-		const { email, host, port, security, username, certificate, oauth, account } = consent;
-		return el("div", {}, mailbox, el("p", { class: "state bad", role: "alert" }, reason(consent, consent.reason)),
-			signInButton(texts.signInAgain(consent.provider), () => beginSignIn(account ? { account } : { email, host, port, security, username, certificate, oauth }, keptOf(consent.id))));
+		return failure(consent, mailbox);
 	}
 	if (consent.state === "ready") {
 		return el("div", {}, mailbox, use(consent));
@@ -77,6 +76,21 @@ function stage(consent) {
 		consent.url && el("p", {}, el("a", { class: "button", href: consent.url }, texts.signInAt(consent.provider))));
 }
 
+// failure says why a sign-in has failed, with what begins another one. It may be that the mail server
+// shows a certificate that the person can trust.
+function failure(consent, mailbox) {
+	const { email, host, port, security, username, certificate, oauth, account, shown_certificate: shown } = consent;
+	const said = reason(consent, consent.reason);
+	const kept = keptOf(consent.id);
+	const again = { email, host, port, security, username, oauth };
+	if (shown) {
+		return el("div", {}, mailbox, question({ message: said, certificate: shown },
+			() => beginSignIn({ ...again, certificate: shown.fingerprint }, { ...kept, account: account ?? kept.account })));
+	}
+	return el("div", {}, mailbox, el("p", { class: "state bad", role: "alert" }, said),
+		signInButton(texts.signInAgain(consent.provider), () => beginSignIn(account ? { account } : { ...again, certificate }, kept, oauth)));
+}
+
 // use gives a consent to the account for which it was asked, or asks for the folders of a new one.
 function use(consent) {
 	const kept = keptOf(consent.id);
@@ -85,7 +99,7 @@ function use(consent) {
 	const done = () => sessionStorage.removeItem(`sign-in ${id}`);
 	if (account) {
 		const wrong = el("div");
-		call("PATCH", `/accounts/${encodeURIComponent(account)}`, { consent: id }).then(() => {
+		call("PATCH", `/accounts/${encodeURIComponent(account)}`, { consent: id, ...(consent.account ? {} : { certificate }) }).then(() => {
 			done();
 			tell(texts.signedIn);
 			go(`mailbox/${account}`);

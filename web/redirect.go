@@ -26,7 +26,7 @@ const sorryPage = `<!doctype html>
 <main>
 <h1>idlepush</h1>
 <p>%s</p>
-<p><a href="/#/mailboxes">idlepush</a></p>
+<p><a class="button" href="/#/mailboxes">Mailboxes</a></p>
 </main>
 `
 

@@ -41,8 +41,8 @@ export function keptOf(id) {
 	return JSON.parse(sessionStorage.getItem(`sign-in ${id}`) ?? "{}");
 }
 
-// resumeSignIn goes on with the sign-in that this server had no client for, and reports whether there
-// was one.
+// resumeSignIn goes on with the sign-in that this server had no client for, and reports whether
+// there was one.
 export async function resumeSignIn(oauth) {
 	const sought = JSON.parse(sessionStorage.getItem(wanted) ?? "{}");
 	if (sought.oauth !== oauth) {
@@ -99,7 +99,7 @@ export function signInButton(text, begin, now = false) {
 	if (now) {
 		button.click();
 	}
-	return [el("div", { class: "buttons" }, button), wrong];
+	return el("div", { class: "action" }, el("div", { class: "buttons" }, button), wrong);
 }
 
 // messageOf returns the message of an error, or those of its fields.

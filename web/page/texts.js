@@ -105,6 +105,7 @@ self.texts = {
 		mx: () => "Settings from the provider that receives this domain's mail.",
 		srv: () => "Settings from the domain's DNS records.",
 		guess: () => "These settings are a good guess.",
+		named: (name) => name ? `This is a server of ${name}.` : "",
 	},
 	noneFound: "No settings were found. Ask your provider for its IMAP server and enter it below.",
 	tryLogin: "Continue",
@@ -182,15 +183,16 @@ self.texts = {
 	signInGone: "This sign-in took too long, or it was used already. Nothing was stored. Begin again.",
 	signedIn: "Signed in.",
 	orPassword: "Or use a password that the provider has made for mail programs:",
-	enterCode: (provider) => `Open this address on any device, and enter the code. Then sign in to the mailbox, and allow ${provider} to let idlepush read it.`,
+	enterCode: "Open this address on any device, and enter the code. Then sign in to the mailbox there, and allow access to it.",
 	waitForCode: "Waiting until the code is entered. This page goes on by itself.",
 	noProvider: "No sign-in is known for this mailbox. Add it again instead.",
 	noClient: (provider) => `This server is not registered with ${provider} yet. Ask its admin to do that on the page “People”. Then go on here.`,
 	noClientAdmin: (provider) => `This server is not registered with ${provider} yet. That is free, and done once:`,
+	registerAt: (provider) => `Register with ${provider}`,
 	noClientEnter: "Enter the client",
 	thatProvider: "the provider",
-	// The three steps of registering this server with a provider: open has a place, use is whether the
-	// redirect URL is known.
+	// The three steps of registering this server with a provider. Of open the place is a parameter,
+	// of use whether the redirect URL is known.
 	registration: {
 		open: (place) => ["Register an application with ", place, ", with access to mail by IMAP."],
 		use: (known) => known ? "Give it the redirect URL that is shown here, in exactly these letters." : "Give it a redirect URL: the public URL of this server, followed by /oauth. So set public-url first.",

@@ -137,7 +137,7 @@ func TestSignIn(t *testing.T) {
 		add(t)
 		s.consent(t, p, "other@example.org")
 		p.WaitText(t, "Sign in again with")
-		p.WaitText(t, "the mail server does not accept the sign-in")
+		p.WaitText(t, "The mail server does not accept the sign-in")
 		p.CheckOverflow(t)
 		p.CheckAccessible(t)
 	})
@@ -243,8 +243,8 @@ func TestRegistration(t *testing.T) {
 	s.CheckNoSecrets(t)
 }
 
-// TestPasswordsEnd moves a mailbox from its password to a sign-in, once its server takes no passwords
-// any more.
+// TestPasswordsEnd moves a mailbox from its password to a sign-in, once its server takes no
+// passwords any more.
 func TestPasswordsEnd(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Chromium(t)

@@ -87,6 +87,9 @@ function loginForm(worked, known, then) {
 		naming = host && call("POST", "/accounts/discover", { email: address, host }).catch(() => ({ settings: [] })).then((result) => {
 			if (address === input.value.trim() && host === typed.value.trim()) {
 				offer(result);
+				if (result.settings.length > 0) {
+					found.replaceChildren(...advice(result));
+				}
 			}
 		});
 	};
@@ -114,7 +117,7 @@ function loginForm(worked, known, then) {
 // Without another way in, it hides the field for the password.
 function offerSignIn({ auth = [], oauth } = {}, place, password, begin) {
 	password.hidden = Boolean(oauth) && auth.every((way) => way === "oauth");
-	place.replaceChildren(...oauth ? signInButton(texts.signInAt(providerName(oauth)), () => begin(oauth)) : [],
+	place.replaceChildren(...oauth ? [signInButton(texts.signInAt(providerName(oauth)), () => begin(oauth))] : [],
 		...oauth && !password.hidden ? [el("p", { class: "hint" }, texts.orPassword)] : []);
 }
 
@@ -166,10 +169,7 @@ async function search(address, place, server, current) {
 		return result;
 	}
 	const best = result.settings[0];
-	place.replaceChildren(
-		el("p", { class: "hint" }, best ? texts.foundBy[best.source](result.provider?.name) : result.notes.some(({ code }) => code !== "none_found") ? "" : texts.noneFound),
-		el("ul", { class: "plain" }, result.notes.filter(({ code }) => code !== "none_found").map((note) =>
-			el("li", { class: "card" }, el("p", {}, reason(note, note.text)), note.url && el("p", {}, el("a", { href: note.url, target: "_blank", rel: "noreferrer" }, new URL(note.url).host))))));
+	place.replaceChildren(...advice(result));
 	if (best && server.dataset.typed !== "yes") {
 		for (const name of ["host", "port", "security", "username"]) {
 			server.querySelector(`[name=${name}]`).value = best[name];
@@ -177,6 +177,16 @@ async function search(address, place, server, current) {
 	}
 	server.open = server.open || !best;
 	return result;
+}
+
+// advice returns what is known of a server, and what to do there first.
+function advice({ settings: [best], provider, notes }) {
+	const known = notes.filter(({ code }) => code !== "none_found");
+	return [
+		el("p", { class: "hint" }, best ? texts.foundBy[best.source](provider?.name) : known.length > 0 ? "" : texts.noneFound),
+		el("ul", { class: "plain" }, known.map((note) =>
+			el("li", { class: "card" }, el("p", {}, reason(note, note.text)), note.url && el("p", {}, el("a", { href: note.url, target: "_blank", rel: "noreferrer" }, new URL(note.url).host))))),
+	];
 }
 
 function foldersForm(login, there, link, added) {

@@ -15,13 +15,13 @@ export async function clients() {
 		}));
 }
 
-// client shows how an admin registers this server with a provider, and goes on with the sign-in that
-// wanted that. oauth is the name of the provider, or its URL.
+// client shows how an admin registers this server with a provider, and goes on with the sign-in
+// that wanted that. oauth is the name of the provider, or its URL.
 export async function client(oauth) {
 	const { items, redirect_url: redirect } = await call("GET", "/clients");
 	const named = items.find(({ provider }) => provider === oauth);
 	const item = named ?? { ...items.find(({ provider }) => provider === "other"), issuer: oauth };
-	return { title: texts.signInAt(providerName(oauth)), node: [redirectURL(redirect) ?? el("p", {}, texts.clientsNoURL), change(item, redirect)].flat(), on: [] };
+	return { title: texts.registerAt(providerName(oauth)), node: [redirectURL(redirect) ?? el("p", {}, texts.clientsNoURL), change(item, redirect)].flat(), on: [] };
 }
 
 function stateOf({ setting, client_id: id }) {
@@ -47,6 +47,6 @@ function change({ provider, issuer, client_id: id, has_secret: secret, setting }
 			tell(texts.saved);
 		}
 	}, other ? field("issuer", texts.issuer, { value: issuer, inputmode: "url", autocomplete: "off" }, texts.issuerHint) : [],
-	field("client_id", texts.clientID, { value: id, autocomplete: "off" }, texts.clientIDHint),
+	field("client_id", texts.clientID, { value: id, autocomplete: "off" }, id ? texts.clientIDHint : ""),
 	field("client_secret", texts.clientSecret, { type: "password", autocomplete: "off" }, secret ? texts.clientSecretKept : texts.clientSecretHint))];
 }

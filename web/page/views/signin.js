@@ -64,20 +64,20 @@ function stage(consent) {
 		return el("div", {}, mailbox, use(consent));
 	}
 	if (consent.user_code) {
-		return el("div", {}, mailbox, el("p", {}, texts.enterCode(consent.provider)),
+		return el("div", {}, mailbox, el("p", {}, texts.enterCode),
+			el("p", {}, el("a", { href: consent.verification_url, target: "_blank", rel: "noreferrer" }, consent.verification_url)),
 			el("p", { class: "copy" }, el("code", { class: "code" }, consent.user_code), button(texts.copy, async () => {
 				await navigator.clipboard.writeText(consent.user_code);
 				tell(texts.copied);
 			})),
-			el("p", {}, el("a", { href: consent.verification_url, target: "_blank", rel: "noreferrer" }, consent.verification_url)),
 			el("p", { role: "status" }, texts.waitForCode));
 	}
-	return el("div", {}, mailbox, el("p", { role: "status" }, texts.loading),
-		consent.url && el("p", {}, el("a", { class: "button", href: consent.url }, texts.signInAt(consent.provider))));
+	return el("div", {}, mailbox, consent.url ? el("div", { class: "buttons" }, el("a", { class: "button primary", href: consent.url }, texts.signInAt(consent.provider)))
+		: el("p", { role: "status" }, texts.loading));
 }
 
-// failure says why a sign-in has failed, with what begins another one. It may be that the mail server
-// shows a certificate that the person can trust.
+// failure says why a sign-in has failed, with what begins another one. It may be that the mail
+// server shows a certificate that the person can trust.
 function failure(consent, mailbox) {
 	const { email, host, port, security, username, certificate, oauth, account, shown_certificate: shown } = consent;
 	const said = reason(consent, consent.reason);
@@ -87,7 +87,7 @@ function failure(consent, mailbox) {
 		return el("div", {}, mailbox, question({ message: said, certificate: shown },
 			() => beginSignIn({ ...again, certificate: shown.fingerprint }, { ...kept, account: account ?? kept.account })));
 	}
-	return el("div", {}, mailbox, el("p", { class: "state bad", role: "alert" }, said),
+	return el("div", {}, mailbox, el("p", { class: "state bad", role: "alert" }, texts.stateReason(said)),
 		signInButton(texts.signInAgain(consent.provider), () => beginSignIn(account ? { account } : { ...again, certificate }, kept, oauth)));
 }
 

@@ -10,10 +10,7 @@ import (
 
 // drain measures what a delivery costs while a long queue is sent, for each push service.
 func drain(ctx context.Context, l *lab) (lines []line, err error) {
-	// Ten phones share an account; mail comes to all of them.
-	n := l.count(20_000)
-	h := household{accounts: min(max(n/10, 1), 100), phones: 10}
-	h.mails = max(n/(h.accounts*h.phones), 1)
+	h := queued(l.count(20_000))
 	for _, of := range []struct{ service, wanted string }{{fcm, "≤ 150 µs"}, {apns, "≤ 150 µs"}, {webpush, "≤ 260 µs"}} {
 		var costs compared[time.Duration]
 		var rates compared[float64]
@@ -40,6 +37,14 @@ func drain(ctx context.Context, l *lab) (lines []line, err error) {
 type sent struct {
 	cpu  time.Duration
 	rate float64
+}
+
+// queued returns a household with about n deliveries: to up to 1,000 phones, of which ten share an
+// account.
+func queued(n int) household {
+	h := household{accounts: min(max(n/10, 1), 100), phones: min(n, 10)}
+	h.mails = max(n/(h.accounts*h.phones), 1)
+	return h
 }
 
 func (h household) deliveries() int { return h.accounts * h.phones * h.mails }

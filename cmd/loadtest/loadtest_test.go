@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -31,10 +32,10 @@ func TestMain(m *testing.M) {
 func TestRows(t *testing.T) {
 	profiles := t.TempDir()
 	var out bytes.Buffer
-	if err := run(testenv.Context(t), []string{"-n=4", "-rounds=1", "-profile=" + profiles}, &out); err != nil {
+	if err := run(testenv.Context(t), []string{"-n=10", "-rounds=1", "-profile=" + profiles}, &out); err != nil {
 		t.Fatal(err)
 	}
-	measured := regexp.MustCompile(`^\| [^|]+ \| ([0-9][^|]* \| [0-9][^|]* \| [0-9.]+ ×|– \| [0-9][^|]* \| –) \| [^|]*\|$`)
+	measured := regexp.MustCompile(`^\| [^|]+ \| ([0-9][^|]* \| [0-9][^|]* \| [0-9.]+ ×|– \| [0-9][^|]* \| (–|exponent -?[0-9.]+)) \| [^|]*\|$`)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	for _, line := range lines[2:] {
 		if !measured.MatchString(line) {
@@ -44,12 +45,24 @@ func TestRows(t *testing.T) {
 	if len(lines) < 2+len(rows) {
 		t.Errorf("%d rows give only:\n%s", len(rows), out.String())
 	}
-	for _, name := range []string{"ring-disk", "ring-ram", "together", "drain-fcm", "drain-apns", "drain-webpush", "sessions-4", "refresh"} {
+	for _, name := range []string{"ring-disk", "ring-ram", "together", "drain-fcm", "drain-apns", "drain-webpush", "sessions-10", "refresh"} {
 		for _, kind := range []string{".cpu", ".heap"} {
 			text, err := os.ReadFile(filepath.Join(profiles, name+kind))
 			if err != nil || !bytes.HasPrefix(text, []byte{0x1f, 0x8b}) { // pprof is gzipped
 				t.Errorf("%s%s begins with %.2x, %v", name, kind, text, err)
 			}
+		}
+	}
+}
+
+func TestExponent(t *testing.T) {
+	for _, exponent := range []float64{0, 0.5, 1, 2} {
+		var g growth
+		for _, n := range decades(1000) {
+			g.add(n, 7*math.Pow(float64(n), exponent), "")
+		}
+		if got := g.exponent(); math.Abs(got-exponent) > 0.001 {
+			t.Errorf("the exponent is %v, want %v", got, exponent)
 		}
 	}
 }

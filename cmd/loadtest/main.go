@@ -33,6 +33,7 @@ var rows = []struct {
 	{"sessions", sessions},
 	{"refresh", refresh},
 	{"program", program},
+	{"shape", shape},
 }
 
 func rowNames() (names []string) {

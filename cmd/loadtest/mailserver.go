@@ -29,7 +29,8 @@ type mailServer struct {
 	port int
 	tls  *tls.Config
 
-	idle    atomic.Int64 // sessions that wait in IDLE
+	ready   atomic.Int64 // sessions that have come to IDLE
+	idle    atomic.Int64 // those that wait in it now
 	serving sync.WaitGroup
 
 	mu    sync.Mutex
@@ -151,11 +152,20 @@ func (s *mailServer) idles(users []string) (n int) {
 	return n
 }
 
-// awaitIdle waits until that many sessions wait in IDLE.
+// awaitReady waits until that many sessions have come to IDLE, and all others have ended.
+func (s *mailServer) awaitReady(ctx context.Context, sessions int) error {
+	return awaitCount(ctx, &s.ready, sessions, "have come to IDLE")
+}
+
+// awaitIdle waits until that many sessions wait in IDLE at once.
 func (s *mailServer) awaitIdle(ctx context.Context, sessions int) error {
-	for s.idle.Load() != int64(sessions) {
+	return awaitCount(ctx, &s.idle, sessions, "wait in IDLE")
+}
+
+func awaitCount(ctx context.Context, count *atomic.Int64, sessions int, what string) error {
+	for count.Load() != int64(sessions) {
 		if !sleep(ctx, time.Millisecond) {
-			return fmt.Errorf("%d of %d sessions wait in IDLE: %w", s.idle.Load(), sessions, ctx.Err())
+			return fmt.Errorf("%d sessions %s, not %d: %w", count.Load(), what, sessions, ctx.Err())
 		}
 	}
 	return nil

@@ -21,6 +21,7 @@ type mailSession struct {
 	out    bytes.Buffer // the answer to the command that runs
 	user   string
 	box    *mailbox // nil: not logged in
+	ready  bool     // it has come to IDLE
 
 	// The fields below are guarded by mu of box.
 	idling bool
@@ -31,6 +32,11 @@ const capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN IDLE ID LITERAL+ UIDPLUS NAME
 
 // run serves until the connection is over.
 func (m *mailSession) run() {
+	defer func() {
+		if m.ready {
+			m.server.ready.Add(-1)
+		}
+	}()
 	m.in = bufio.NewReaderSize(m.conn, 1024)
 	if _, err := fmt.Fprintf(m.conn, "* OK [CAPABILITY %s] ready\r\n", capabilities); err != nil {
 		return
@@ -228,6 +234,10 @@ func (m *mailSession) idle(tag string) bool {
 		m.box.tell()
 	}
 	m.box.mu.Unlock()
+	if !m.ready {
+		m.ready = true
+		m.server.ready.Add(1)
+	}
 	m.server.idle.Add(1)
 	defer m.server.idle.Add(-1)
 	var line string

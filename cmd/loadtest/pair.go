@@ -16,8 +16,8 @@ type pair struct {
 	daemon   *daemon
 }
 
-// startPair starts both, with the data folder of idlepush in dir, and waits until all sessions wait
-// in IDLE. The floor asks for signs of life after refresh.
+// startPair starts both, with the data folder of idlepush in dir, and waits until all sessions have
+// come to IDLE. The floor asks for signs of life after refresh.
 func (l *lab) startPair(ctx context.Context, dir string, h household, refresh time.Duration) (p *pair, err error) {
 	p = &pair{lab: l, accounts: h.accounts}
 	defer func() {
@@ -25,7 +25,7 @@ func (l *lab) startPair(ctx context.Context, dir string, h household, refresh ti
 			p.stop()
 		}
 	}()
-	if err := l.mail.awaitIdle(ctx, 0); err != nil {
+	if err := l.mail.awaitReady(ctx, 0); err != nil {
 		return p, err
 	}
 	f := floor{Roots: l.authority.file, MailPort: l.mail.port, Push: l.push.address, Sessions: h.accounts, Service: h.service, Refresh: refresh}
@@ -35,7 +35,7 @@ func (l *lab) startPair(ctx context.Context, dir string, h household, refresh ti
 	if p.daemon, err = l.startDaemon(ctx, dir, h, true); err != nil {
 		return p, err
 	}
-	return p, l.mail.awaitIdle(ctx, 2*h.accounts)
+	return p, l.mail.awaitReady(ctx, 2*h.accounts)
 }
 
 // stop ends both. What fails then is of no interest.

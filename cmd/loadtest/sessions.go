@@ -10,7 +10,7 @@ import (
 
 // waiting is what a process cost that came to wait in a number of mailboxes.
 type waiting struct {
-	took    time.Duration // from its start until all sessions waited in IDLE
+	took    time.Duration // from its start until all sessions had come to IDLE
 	cpu     time.Duration // used by then
 	memory  int64         // a moment later, in bytes
 	settled int64         // after it gave back what it does not need
@@ -96,7 +96,7 @@ func (l *lab) waitings(ctx context.Context, f fleet) (w waitings, err error) {
 }
 
 func (l *lab) floorWaiting(ctx context.Context, accounts int) (waiting, error) {
-	if err := l.mail.awaitIdle(ctx, 0); err != nil {
+	if err := l.mail.awaitReady(ctx, 0); err != nil {
 		return waiting{}, err
 	}
 	began := time.Now()
@@ -109,7 +109,7 @@ func (l *lab) floorWaiting(ctx context.Context, accounts int) (waiting, error) {
 }
 
 func (l *lab) daemonWaiting(ctx context.Context, f fleet) (w waiting, err error) {
-	if err := l.mail.awaitIdle(ctx, 0); err != nil {
+	if err := l.mail.awaitReady(ctx, 0); err != nil {
 		return w, err
 	}
 	d, err := l.startDaemon(ctx, l.disk, household{accounts: f.accounts}, f.services)
@@ -128,7 +128,7 @@ func (l *lab) daemonWaiting(ctx context.Context, f fleet) (w waiting, err error)
 }
 
 func (l *lab) waiting(ctx context.Context, p *process, began time.Time, accounts int) (w waiting, err error) {
-	if err := l.mail.awaitIdle(ctx, accounts); err != nil {
+	if err := l.mail.awaitReady(ctx, accounts); err != nil {
 		return w, err
 	}
 	w.took = time.Since(began)

@@ -2,7 +2,6 @@ package browser
 
 import (
 	"fmt"
-
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
@@ -240,6 +240,30 @@ func TestRegistration(t *testing.T) {
 		s.consent(t, ben, s.Mail.User)
 		ben.WaitText(t, "Which folders ring?")
 	})
+	s.CheckNoSecrets(t)
+}
+
+// TestSignInAtHome signs in to a mail server that takes tokens, and has a certificate that nobody
+// knows.
+func TestSignInAtHome(t *testing.T) {
+	t.Parallel()
+	chromium := browsertest.Chromium(t)
+	s := startSignIn(t, true)
+	fingerprint := idlepush.CertificateOf(s.Mail.ReplaceCertificate(t)).Fingerprint
+	p := chromium.Open(t, s.public+"/#/login")
+	enterLogin(t, p, "Log in", "anna", systemtest.Password)
+	p.WaitText(t, "No mailbox is watched yet.")
+	s.findSignIn(t, p)
+	p.Click(t, "Sign in with 127.0.0.1")
+	s.consent(t, p, s.Mail.User)
+	p.WaitText(t, "Do you trust this certificate?")
+	p.WaitText(t, string(fingerprint))
+	checkSizes(t, p)
+	p.Click(t, "Trust this certificate")
+	s.consent(t, p, s.Mail.User)
+	p.WaitText(t, "Which folders ring?")
+	p.Click(t, "Watch this mailbox")
+	s.WaitWatched(t, 1)
 	s.CheckNoSecrets(t)
 }
 

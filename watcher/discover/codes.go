@@ -11,7 +11,7 @@ var Codes = []codes.Entry{
 	{Code: "imap_switch", Text: "{provider}: allow IMAP in the settings of your mailbox first."},
 	{Code: "authorization_code", Text: "{provider}: allow IMAP in the settings of your mailbox, and enter the authorisation code that you get there instead of your password."},
 	{Code: "oauth2", Text: "{provider} lets mail programs in with OAuth only, not with a password. Sign in there.", Cases: map[string]string{
-		caseNoClient: "{provider} lets mail programs in with OAuth only, not with a password. First an admin registers this server there; docs/providers.md says how.",
+		caseNoClient: "{provider} lets mail programs in with OAuth only, not with a password. First an admin registers this server there: the page “People” says how.",
 		caseNoIssuer: "This provider lets mail programs in with OAuth only, and does not publish where to sign in. Ask it for an app password.",
 	}},
 	{Code: "bridge", Text: "{provider} lets mail programs in through its Bridge only, a program that runs on a computer of yours. Enter the Bridge's own server and password below.",

@@ -2,7 +2,8 @@
 // translate them.
 
 // whole returns a reason as a sentence of its own.
-const whole = (reason) => reason && reason[0].toUpperCase() + reason.slice(1) + (/[.!?)]$/.test(reason) ? "" : ".");
+// A name such as imap.example.org keeps its small letter.
+const whole = (reason) => reason && reason.replace(/^[a-z](?=[a-z]*(?![a-z\d.@-]))/, (letter) => letter.toUpperCase()) + (/[.!?)]$/.test(reason) ? "" : ".");
 
 const listed = (names) => new Intl.ListFormat(self.texts.language).format(names);
 
@@ -303,11 +304,13 @@ self.texts = {
 		other: (reason) => reason || "It did not work. Try again later.",
 	},
 	deviceState: {
-		unproven: () => ["No push has reached it yet."],
+		unproven: (_, reason) => ["No push has reached it yet.", reason ? ` ${whole(reason)}` : ""],
 		proven: (age) => ["Rings. Last push accepted ", age, "."],
-		suspect: (age, reason) => [reason, " Its last success was ", age, ". It is tried rarely."],
+		failing: (age, reason, { next_try: waits }) => [waits ? "Does not ring now. " : "Did not ring at the last try. ", whole(reason), " Last push accepted ", age, "."],
+		suspect: (age, reason, { proof }) => [whole(reason), proof ? [" Its last success was ", age, "."] : " No push has reached it yet.", " It is tried rarely."],
 	},
-	lane: (age, reason) => ["Its push service was paused ", age, ". ", reason, " Notifications stay queued."],
+	waits: (age) => ["Something waits for it. Next try ", age, "."],
+	lane: (age, reason) => ["Its push service was paused ", age, ". ", whole(reason), " Notifications stay queued."],
 	transports: { webpush: "Browser", unifiedpush: "UnifiedPush", fcm: "Android app", apns: "Apple app" },
 	previewButton: "What does the push service see?",
 	previewText: (service) => `For a sample mail, ${service} would receive this:`,

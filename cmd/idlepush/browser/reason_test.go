@@ -129,6 +129,46 @@ func TestReason(t *testing.T) {
 		}
 	})
 
+	t.Run("no dot is green beside a sentence about trouble", func(t *testing.T) {
+		p.Eval(t, nil, translate, map[string]string{})
+		var got []string
+		p.Eval(t, &got, `async (things) => {
+			const { deviceState, mailboxState } = await import("/views/state.js");
+			const at = (seconds) => new Date(Date.now() + seconds * 1000).toISOString();
+			return things.map(({ mailbox, status }) => {
+				const whole = { since: at(-7200), proof: at(-130), ...status, ...(status.waits ? { next_try: at(50) } : {}) };
+				return [mailbox ? mailboxState({ enabled: true, status: whole }) : deviceState({ status: whole })].flat().map((node) =>
+					node.className.replace(/^state /, "") + ": " + node.textContent).join(" | ");
+			});
+		}`, []object{
+			{"status": object{"state": "proven"}},
+			{"status": object{"state": "proven", "waits": true}},
+			{"status": object{"state": "proven", "code": "down", "reason": "sink.example refused the connection.", "waits": true}},
+			{"status": object{"state": "proven", "code": "down", "reason": "sink.example refused the connection."}},
+			{"status": object{"state": "proven", "lane": object{"since": "2026-01-02T03:04:05Z", "code": "busy", "reason": "It is busy."}}},
+			{"status": object{"state": "unproven", "code": "down", "reason": "sink.example refused the connection.", "waits": true}},
+			{"status": object{"state": "suspect", "code": "denied", "reason": "it denies.", "proof": nil}},
+			{"mailbox": true, "status": object{"state": "watching", "code": "folder_unavailable", "reason": "the folder Lists cannot be opened"}},
+			{"mailbox": true, "status": object{"state": "polling"}},
+		})
+		const refused = "sink.example refused the connection."
+		for i, want := range []string{
+			"good: Rings. Last push accepted 2 minutes ago.",
+			"good: Rings. Last push accepted 2 minutes ago.",
+			"warn: Does not ring now. " + refused + " Last push accepted 2 minutes ago. | soft: Something waits for it. Next try in 50 seconds.",
+			"warn: Did not ring at the last try. " + refused + " Last push accepted 2 minutes ago.",
+			"warn: Its push service was paused",
+			"warn: No push has reached it yet. " + refused + " | soft: Something waits for it. Next try in 50 seconds.",
+			"bad: It denies. No push has reached it yet. It is tried rarely.",
+			"warn: Watching, checked 2 minutes ago | soft: The folder Lists cannot be opened.",
+			"good: Checked every minute or two, last 2 minutes ago",
+		} {
+			if !strings.HasPrefix(got[i], want) || strings.Contains(got[i][1:], "good: ") {
+				t.Errorf("it says %q, want %q", got[i], want)
+			}
+		}
+	})
+
 	t.Run("what the server refuses is said in the page's words", func(t *testing.T) {
 		p.Eval(t, nil, translate, map[string]string{})
 		enterLogin(t, p, "Begin", "anna", systemtest.Password)

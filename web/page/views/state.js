@@ -10,15 +10,15 @@ export function mailboxState({ enabled, status }) {
 	if (!enabled) {
 		return el("p", { class: "state" }, texts.state.paused());
 	}
-	const tone = { watching: "good", polling: "good", retrying: "warn", attention: "bad" }[status.state] ?? "";
+	const watched = status.state === "watching" || status.state === "polling";
 	const checked = [status.last_byte, status.confirmed, status.proof].filter(Boolean).sort().at(-1) ?? status.since;
-	const time = tone === "good" ? checked : status.since;
 	const why = reason(status, status.reason);
-	const node = [el("p", { class: `state ${tone}` }, texts.state[status.state](age(time), why))];
-	if (tone === "good" && why) {
+	const tone = watched ? (why ? "warn" : "good") : { retrying: "warn", attention: "bad" }[status.state] ?? "";
+	const node = [el("p", { class: `state ${tone}` }, texts.state[status.state](age(watched ? checked : status.since), why))];
+	if (watched && why) {
 		node.push(el("p", { class: "soft" }, texts.stateReason(why)));
 	}
-	if (tone === "good" && status.tour) {
+	if (watched && status.tour) {
 		node.push(el("p", { class: "soft" }, texts.tour(texts.seconds(status.tour))));
 	}
 	if (status.next_try) {
@@ -27,16 +27,23 @@ export function mailboxState({ enabled, status }) {
 	return node;
 }
 
-// deviceState returns the state of a device as a sentence with its age.
+// deviceState returns the state of a device as a sentence with its age, and when it is tried again if
+// its last push failed.
 export function deviceState({ status }) {
-	const tone = { proven: "good", suspect: "bad", unproven: "warn" }[status.state];
+	const { state, lane } = status;
 	const why = reason(status, status.reason);
-	const node = [el("p", { class: `state ${tone}` }, texts.deviceState[status.state](age(status.proof ?? status.since), why))];
-	if (status.state !== "suspect" && why) {
-		node.push(el("p", { class: "soft" }, why));
+	const paused = lane && el("p", { class: "state warn" }, texts.lane(age(lane.since), reason(lane, lane.reason)));
+	if (state === "proven" && lane) {
+		return [paused];
 	}
-	if (status.lane) {
-		node.push(el("p", { class: "state warn" }, texts.lane(age(status.lane.since), reason(status.lane, status.lane.reason))));
+	const sentence = texts.deviceState[state === "proven" && why ? "failing" : state](age(status.proof ?? status.since), why, status);
+	const tone = state === "suspect" ? "bad" : state === "proven" && !why ? "good" : "warn";
+	const node = [el("p", { class: `state ${tone}` }, sentence)];
+	if (why && status.next_try && !lane) {
+		node.push(el("p", { class: "soft" }, texts.waits(age(status.next_try))));
+	}
+	if (paused) {
+		node.push(paused);
 	}
 	return node;
 }

@@ -174,6 +174,8 @@ self.texts = {
 	examining: "This can take half a minute…",
 	examined: (wrong) => wrong === 0 ? "Each step works." : "A step does not work:",
 	verdicts: { ok: "", look: "Look: ", wrong: "Wrong: " },
+	capabilities: "the server has named what it can do",
+	showCapabilities: "Show them",
 	milliseconds: (count) => `(${count} ms)`,
 	providers: { microsoft: "Microsoft", google: "Google", yahoo: "Yahoo", aol: "AOL", fastmail: "Fastmail", yandex: "Yandex", mailru: "Mail.ru", comcast: "Xfinity", seznam: "Seznam" },
 	signInTitle: "Sign in",

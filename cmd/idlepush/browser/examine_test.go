@@ -29,6 +29,13 @@ func TestExamine(t *testing.T) {
 	for _, text := range []string{"localhost is in the DNS", "Look: the connection is encrypted by TLS 1.3", "the login works", "the server offers IDLE"} {
 		p.WaitText(t, text)
 	}
+	p.WaitText(t, "the server has named what it can do")
+	if text := p.Text(t); strings.Contains(text, "IMAP4rev1") {
+		t.Errorf("the page shows the capabilities at once: %s", text)
+	}
+	checkSizes(t, p)
+	p.Click(t, "Show them")
+	p.WaitText(t, "IMAP4rev1")
 	checkSizes(t, p)
 
 	s.Mail.Stop(t)

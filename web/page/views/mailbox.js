@@ -139,6 +139,9 @@ function examination(path, open) {
 
 function examinedStep(step) {
 	const tone = { ok: "good", look: "warn", wrong: "bad" }[step.verdict];
+	if (step.code === "examined_capabilities") {
+		return el("li", { class: `state ${tone}` }, texts.capabilities, part(texts.showCapabilities, false, el("p", { class: "soft" }, step.params.capabilities)));
+	}
 	return el("li", { class: `state ${tone}` }, texts.verdicts[step.verdict], reason(step, step.text),
 		step.milliseconds > 0 && el("span", { class: "soft" }, ` ${texts.milliseconds(step.milliseconds)}`));
 }

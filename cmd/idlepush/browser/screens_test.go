@@ -76,6 +76,26 @@ func checkSizes(t *testing.T, p *browsertest.Page) {
 	}
 }
 
+// checkLayout checks that no heading is said twice, and that nothing touches a button from below.
+func checkLayout(t *testing.T, p *browsertest.Page) {
+	t.Helper()
+	var faults []string
+	p.Eval(t, &faults, `() => {
+		const shown = (selector) => [...document.querySelectorAll("main " + selector)].filter(page.shown);
+		const texts = shown(":is(h1, h2, summary, legend, fieldset label)").map(e => [e.closest("fieldset, .card") ?? document.body, page.words(e.firstChild.textContent)]);
+		const twice = texts.filter(([place, text], i) => texts.some(([other, same], j) => j < i && same === text && (place.contains(other) || other.contains(place)))).map(([, text]) => "twice: " + text);
+		const boxes = shown(":is(p, h2, li, label, legend, summary, dl, input)").map(e => [e, e.getBoundingClientRect()]);
+		const touched = shown(":is(button, a.button)").filter(b => {
+			const { left, right, bottom } = b.getBoundingClientRect();
+			return boxes.some(([e, box]) => !e.contains(b) && box.top > bottom - 2 && box.top < bottom + 4 && box.left < right && box.right > left);
+		}).map(b => "touched: " + page.name(b));
+		return [...twice, ...touched];
+	}`)
+	if len(faults) > 0 {
+		t.Errorf("the page has %q", faults)
+	}
+}
+
 // TestScreens checks every view with all widths and for accessibility.
 func TestScreens(t *testing.T) {
 	t.Parallel()
@@ -88,6 +108,11 @@ func TestScreens(t *testing.T) {
 			p.Navigate(t, s.Origin+"/"+sc.hash)
 			p.WaitText(t, sc.text)
 			checkSizes(t, p)
+			p.SetViewport(t, 320, 800)
+			p.Eval(t, nil, `() => document.querySelectorAll("main details").forEach(d => { d.open = true; })`)
+			p.Wait(t, "the folders are there", `() => !document.querySelector("main").innerText.includes("One moment…")`)
+			checkLayout(t, p)
+			p.CheckOverflow(t)
 		})
 	}
 	t.Run("codes", func(t *testing.T) {

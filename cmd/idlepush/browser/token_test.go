@@ -17,9 +17,13 @@ func TestTokens(t *testing.T) {
 	t.Run("an app gets a token by a code that it scans", func(t *testing.T) {
 		s.openView(t, anna, "me", "Apps and programs")
 		anna.Click(t, "Add an app or a program")
+		anna.WaitText(t, "A program: all that you may do here")
+		checkSizes(t, anna)
 		anna.Type(t, "What it is called", "Fairphone")
 		anna.Click(t, "Make a token")
 		anna.WaitText(t, "not used yet")
+		anna.Wait(t, "the form is empty", `() => document.querySelector("details [name=name]").value === ""`)
+		checkLayout(t, anna)
 		anna.Wait(t, "there is a code to scan", `() => document.querySelector("svg.qr path")?.getAttribute("d").length > 100`)
 		anna.Eval(t, &token, `() => [...document.querySelectorAll("main code")].map(c => c.textContent).find(c => c.startsWith("idlepush_")) ?? ""`)
 		if token == "" {

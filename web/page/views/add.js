@@ -109,7 +109,7 @@ function loginForm(worked, known, then) {
 			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
 		const { login: right, there } = await tryLogins(candidates, server, certificate);
 		worked(right, there, result?.provider?.link);
-	}), email, signIn, password, found, watchTyping(server), certificate.place);
+	}), email, signIn, password, found, watchTyping(server, found), certificate.place);
 	return f;
 }
 
@@ -121,7 +121,9 @@ function offerSignIn({ auth = [], oauth } = {}, place, password, begin) {
 		...oauth && !password.hidden ? [el("p", { class: "hint" }, texts.orPassword)] : []);
 }
 
-function watchTyping(server) {
+// watchTyping keeps what a person types of the settings from being replaced, and drops the request
+// for them once it is met.
+function watchTyping(server, found) {
 	const [security, port] = ["security", "port"].map((name) => server.querySelector(`[name=${name}]`));
 	security.addEventListener("change", () => {
 		if (["993", "143", ""].includes(port.value)) {
@@ -129,6 +131,7 @@ function watchTyping(server) {
 		}
 	});
 	server.addEventListener("input", () => { server.dataset.typed = "yes"; });
+	server.addEventListener("change", () => found.querySelector(".none-found")?.remove());
 	return server;
 }
 
@@ -183,7 +186,7 @@ async function search(address, place, server, current) {
 function advice({ settings: [best], provider, notes }) {
 	const known = notes.filter(({ code }) => code !== "none_found");
 	return [
-		el("p", { class: "hint" }, best ? texts.foundBy[best.source](provider?.name) : known.length > 0 ? "" : texts.noneFound),
+		el("p", { class: "hint" }, best ? texts.foundBy[best.source](provider?.name) : known.length > 0 ? "" : el("span", { class: "none-found" }, texts.noneFound)),
 		el("ul", { class: "plain" }, known.map((note) =>
 			el("li", { class: "card" }, el("p", {}, reason(note, note.text)), note.url && el("p", {}, el("a", { href: note.url, target: "_blank", rel: "noreferrer" }, new URL(note.url).host))))),
 	];

@@ -35,7 +35,7 @@ export async function device(id) {
 }
 
 function settings(it, path, mailboxes, isHere) {
-	const some = el("fieldset", { hidden: it.accounts === undefined }, el("legend", {}, texts.someMailboxes),
+	const some = el("fieldset", { hidden: it.accounts === undefined, "aria-label": texts.someMailboxes },
 		mailboxes.map(({ id, email }) => tick("checkbox", "accounts", id, email, it.accounts?.includes(id) ?? true)));
 	const f = form(texts.save, async (values) => {
 		await call("PATCH", path, { name: values.get("name"), content: values.get("content"), accounts: values.get("which") === "all" ? null : values.getAll("accounts") });

@@ -173,7 +173,7 @@ function linkPart(account, change) {
 	const f = form(texts.save, (values) => {
 		const preset = values.get("preset");
 		return change({ link: preset === "custom" ? values.get("link").trim() : presets[preset] });
-	}, el("fieldset", {}, el("legend", {}, texts.link), ticks), own);
+	}, el("fieldset", { "aria-label": texts.link }, ticks), own);
 	f.addEventListener("change", () => { own.hidden = new FormData(f).get("preset") !== "custom"; });
 	return part(texts.link, false, f);
 }
@@ -195,7 +195,7 @@ function sharing(path, account, names) {
 			throw problem.code === "share_refused" ? new Problem(problem.status, problem.code, texts.shareRefused(problem.params.person, clock(problem.params.from))) : problem;
 		}
 		tell(texts.saved);
-	}, el("fieldset", {}, el("legend", {}, texts.share), el("p", { class: "hint" }, texts.shareHint), people)));
+	}, el("fieldset", { "aria-label": texts.share }, el("p", { class: "hint" }, texts.shareHint), people)));
 }
 
 function details({ host, port, folders, certificate, status }) {

@@ -1,6 +1,6 @@
 import { age } from "../age.js";
 import { all, call } from "../api.js";
-import { button, confirmed, el, field, form, tell } from "../dom.js";
+import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
 import { proved } from "../proof.js";
 import { qr } from "../qr.js";
 
@@ -11,13 +11,15 @@ export async function tokens() {
 	const list = el("ul", { class: "plain" }, (await all("/tokens")).map(line));
 	const made = el("div");
 	return el("section", { class: "card" }, el("h2", {}, texts.tokens), el("p", {}, texts.tokensText), list, made,
-		el("details", {}, el("summary", {}, texts.tokenNew), form(texts.tokenMake, async (values) => {
+		el("details", {}, el("summary", {}, texts.tokenNew), form(texts.tokenMake, async (values, submit) => {
 			const token = await proved(() => call("POST", "/tokens", { name: values.get("name"), scope: values.get("scope") }));
 			if (token) {
 				list.prepend(line(token));
 				made.replaceChildren(secret(token));
+				submit.form.reset();
 			}
-		}, field("name", texts.tokenName, { maxlength: 100 }), field("scope", texts.tokenFor, { value: "device", options: Object.entries(texts.tokenScopes) }))));
+		}, field("name", texts.tokenName, { maxlength: 100 }), el("fieldset", {}, el("legend", {}, texts.tokenFor),
+			Object.entries(texts.tokenScopes).map(([scope, text]) => tick("radio", "scope", scope, text, scope === "device"))))));
 }
 
 function line(token) {

@@ -23,6 +23,11 @@ export function clock(time) {
 	return date.toLocaleString(texts.language, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
+// day returns a date, today's too.
+export function day(time) {
+	return new Date(time).toLocaleDateString(texts.language, { dateStyle: "medium" });
+}
+
 setInterval(() => {
 	for (const node of document.querySelectorAll("time.age")) {
 		node.textContent = words(node.dateTime);

@@ -37,6 +37,11 @@ func TestCertificate(t *testing.T) {
 		asks(t, first)
 		p.WaitText(t, "The server's certificate is signed by nobody this machine trusts")
 		p.WaitText(t, "localhost, 127.0.0.1, ::1")
+		p.Wait(t, "both days of its validity are there", `() => /^from \w+ \d+, \d{4} to \w+ \d+, \d{4}$/.test([...document.querySelectorAll("dt")].find((dt) => dt.textContent === "Valid").nextElementSibling.textContent)`)
+		if strings.Contains(p.Text(t), "No settings were found") {
+			t.Error("the page still says that there are no settings")
+		}
+		checkLayout(t, p)
 		p.Press(t, browsertest.Tab, browsertest.Enter)
 	})
 	t.Run("it is not asked about again after a wrong password", func(t *testing.T) {

@@ -1,4 +1,4 @@
-import { clock } from "../age.js";
+import { day } from "../age.js";
 import { call } from "../api.js";
 import { button, el } from "../dom.js";
 
@@ -47,7 +47,7 @@ export function question({ message, certificate }, trust) {
 	const { fingerprint, subject, names, valid_from: from, valid_until: until, issuer } = certificate;
 	const rows = {
 		fingerprint: fingerprintText(fingerprint), names: names.join(", "), subject, issuer: issuer === subject ? texts.selfSigned : issuer,
-		valid: texts.validity(clock(from), clock(until)),
+		valid: texts.validity(day(from), day(until)),
 	};
 	return el("section", { class: "card" }, el("h2", { tabindex: -1 }, texts.trustTitle),
 		el("p", {}, texts.stateReason(message)),

@@ -129,10 +129,15 @@ func inviteReach(t *testing.T) {
 			t.Parallel()
 			h := newTestServer(t)
 			h.handlers.invites.publicURL = func() string { return c.public }
+			h.handlers.tokens.publicURL = h.handlers.invites.publicURL
 			session := h.logIn("Anna").Value
-			for _, kind := range []string{"person", "device"} {
+			for kind, body := range map[string]object{"person": {"for": "person"}, "device": {"for": "device"}, "token": {"name": "Phone", "scope": "device"}} {
+				path := "/invites"
+				if kind == "token" {
+					path = "/tokens"
+				}
 				// Tokens are taken by https only, but a cookie like this has come by https.
-				r := h.request("", "POST", "/invites", object{"for": kind})
+				r := h.request("", "POST", path, body)
 				r.AddCookie(&http.Cookie{Name: cookieName, Value: session})
 				r.Host = c.host
 				if c.origin != "" {

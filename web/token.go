@@ -27,6 +27,7 @@ type madeToken struct {
 	Token
 	Secret string   `json:"token" doc:"The bearer token; shown only once"`
 	URL    string   `json:"url" doc:"Address of this server for the app: public-url, or the origin of the request"`
+	Reach  string   `json:"reach" enum:"https,this_machine,no_https" doc:"Where url works, as in the answer to a new invite"`
 	QR     []string `json:"qr" doc:"For the app to scan: a JSON object of url and token, as a QR code like that of an invite"`
 }
 
@@ -71,7 +72,8 @@ func (h *tokenHandlers) createToken(_ context.Context, c caller, in *body[newTok
 	if err != nil {
 		return nil, notAdded(err, "too_many_tokens")
 	}
-	made := madeToken{Token: tokenOf(t), Secret: secret, URL: originFor(h.publicURL, c)}
+	origin := originFor(h.publicURL, c)
+	made := madeToken{Token: tokenOf(t), Secret: secret, URL: origin, Reach: reach(origin)}
 	text, err := json.Marshal(appCode{made.URL, secret})
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ self.texts = {
 	firstRingTitle: "Let it ring here",
 	doneTitle: "All done",
 	doneText: "From now on this device rings when mail arrives. You can close this page.",
-	doneWithout: "You are set up. Open this page on each phone that is to ring.",
+	doneWithout: "You are set up. Now let each phone join that is to ring.",
 	didItRing: "A test notification should have appeared just now.",
 	toMailboxes: "To my mailboxes",
 
@@ -283,8 +283,8 @@ self.texts = {
 	showCode: "Show a code",
 	qrLabel: "QR code of the link below",
 	reach: {
-		this_machine: "This link works only on this machine. Phones need https: open this page at its https address, then make another.",
-		no_https: "This link does not work, because its address is not https. Open this page at its https address, then make another.",
+		this_machine: "This address works only on this machine. Phones need https: open this page at its https address, and do the same there.",
+		no_https: "This address does not work, because it is not https. Open this page at its https address, and do the same there.",
 	},
 	noDevices: "No device rings yet.",
 	deviceName: "Name",

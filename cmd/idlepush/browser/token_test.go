@@ -23,6 +23,7 @@ func TestTokens(t *testing.T) {
 		anna.Click(t, "Make a token")
 		anna.WaitText(t, "not used yet")
 		anna.Wait(t, "the form is empty", `() => document.querySelector("details [name=name]").value === ""`)
+		anna.WaitText(t, "This address works only on this machine.")
 		checkLayout(t, anna)
 		anna.Wait(t, "there is a code to scan", `() => document.querySelector("svg.qr path")?.getAttribute("d").length > 100`)
 		anna.Eval(t, &token, `() => [...document.querySelectorAll("main code")].map(c => c.textContent).find(c => c.startsWith("idlepush_")) ?? ""`)

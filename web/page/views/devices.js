@@ -1,9 +1,8 @@
-import { all, call } from "../api.js";
-import { button, el } from "../dom.js";
-import { proved } from "../proof.js";
+import { all } from "../api.js";
+import { el } from "../dom.js";
 import { thisDevice } from "../ring.js";
 import { go } from "../session.js";
-import { invitation } from "./invitation.js";
+import { anotherPhone } from "./invitation.js";
 import { ringHere } from "./ringhere.js";
 import { deviceState } from "./state.js";
 
@@ -21,13 +20,6 @@ export async function devices() {
 	if (list.length === 0) {
 		node.push(el("p", {}, texts.noDevices));
 	}
-	const code = el("div");
-	node.push(el("section", { class: "card" }, el("h2", {}, texts.anotherPhone), el("p", {}, texts.anotherPhoneText), code,
-		button(texts.showCode, async () => {
-			const invite = await proved(() => call("POST", "/invites", { for: "device" }));
-			if (invite) {
-				code.replaceChildren(invitation(invite));
-			}
-		})));
+	node.push(anotherPhone());
 	return { title: texts.devicesTitle, node, on: ["device"] };
 }

@@ -1,14 +1,32 @@
+import { call } from "../api.js";
 import { button, el, tell } from "../dom.js";
+import { proved } from "../proof.js";
 import { qr } from "../qr.js";
 
 const { texts } = self;
 
+// warning returns what to tell about an address that others cannot reach, or undefined.
+export function warning(reach) {
+	return texts.reach[reach] && el("p", { class: "state warn" }, texts.reach[reach]);
+}
+
 // invitation shows the link of an invite, also as a QR code. It is shown only once and must stay
 // while it is scanned.
 export function invitation(invite) {
-	const warning = texts.reach[invite.reach] && el("p", { class: "state warn" }, texts.reach[invite.reach]);
-	return el("div", { "data-keep": true }, warning, qr(invite.qr, texts.qrLabel), el("p", { class: "copy" }, el("code", {}, invite.url), button(texts.copy, async () => {
+	return el("div", { "data-keep": true }, warning(invite.reach), qr(invite.qr, texts.qrLabel), el("p", { class: "copy" }, el("code", {}, invite.url), button(texts.copy, async () => {
 		await navigator.clipboard.writeText(invite.url);
 		tell(texts.copied);
 	})));
+}
+
+// anotherPhone lets another phone or browser of the user join.
+export function anotherPhone() {
+	const code = el("div");
+	return el("section", { class: "card" }, el("h2", {}, texts.anotherPhone), el("p", {}, texts.anotherPhoneText), code,
+		button(texts.showCode, async () => {
+			const invite = await proved(() => call("POST", "/invites", { for: "device" }));
+			if (invite) {
+				code.replaceChildren(invitation(invite));
+			}
+		}));
 }

@@ -3,6 +3,7 @@ import { all, call } from "../api.js";
 import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
 import { proved } from "../proof.js";
 import { qr } from "../qr.js";
+import { warning } from "./invitation.js";
 
 const { texts } = self;
 
@@ -36,8 +37,8 @@ function line(token) {
 }
 
 // secret shows a new token. It is shown only once and must stay while it is scanned.
-function secret({ qr: rows, token, url }) {
-	return el("div", { "data-keep": true }, el("p", {}, texts.tokenOnce), qr(rows, texts.tokenQR),
+function secret({ qr: rows, reach, token, url }) {
+	return el("div", { "data-keep": true }, el("p", {}, texts.tokenOnce), warning(reach), qr(rows, texts.tokenQR),
 		el("p", { class: "copy" }, texts.tokenServer, el("code", {}, url)),
 		el("p", { class: "copy" }, el("code", {}, token), button(texts.copy, async () => {
 			await navigator.clipboard.writeText(token);

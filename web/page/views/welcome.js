@@ -3,6 +3,7 @@ import { button, el } from "../dom.js";
 import { thisDevice } from "../ring.js";
 import { go } from "../session.js";
 import { addMailbox } from "./add.js";
+import { anotherPhone, warning } from "./invitation.js";
 import { ringHere } from "./ringhere.js";
 
 const { texts } = self;
@@ -22,6 +23,8 @@ export async function welcome(...later) {
 	const rings = await thisDevice();
 	return { title: texts.doneTitle, node: [
 		el("p", {}, rings ? texts.doneText : texts.doneWithout),
+		!rings && location.protocol !== "https:" && warning("this_machine"),
+		!rings && anotherPhone(),
 		later.includes("rang") && el("p", { class: "card" }, texts.didItRing, " ", el("a", { href: `#/device/${rings?.id}` }, texts.test)),
 		el("div", { class: "buttons" }, el("a", { class: "button primary", href: "#/" }, texts.toMailboxes))].filter(Boolean) };
 }

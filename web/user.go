@@ -22,7 +22,7 @@ type Person struct {
 // Mailboxes counts the mailboxes of a user.
 type Mailboxes struct {
 	Total      int      `json:"total" doc:"Mailboxes that the user owns"`
-	Attention  int      `json:"attention" doc:"Mailboxes that need a person to act"`
+	Attention  int      `json:"attention" doc:"Mailboxes that need a person to act: a password is refused, or they are not watched for an hour"`
 	Shared     int      `json:"shared" doc:"Mailboxes that the user shares with others"`
 	SharedWith []string `json:"shared_with" doc:"Ids of the users with whom the user shares one"`
 }
@@ -83,7 +83,7 @@ func (h *userHandlers) personView() (func(idlepush.User) (Person, error), error)
 		for _, a := range accounts {
 			if a.Owner == u.ID {
 				p.Mailboxes.Total++
-				if a.Status.State == idlepush.StateAttention {
+				if waitsForPerson(a, time.Now()) {
 					p.Mailboxes.Attention++
 				}
 				if len(a.SharedWith) > 0 {
@@ -104,6 +104,14 @@ func (h *userHandlers) personView() (func(idlepush.User) (Person, error), error)
 		}
 		return p, nil
 	}, err
+}
+
+// waitsForPerson reports whether an account is not watched for a reason that a person should look at.
+// Most others pass within the hour.
+func waitsForPerson(a idlepush.Account, now time.Time) bool {
+	st := a.Status
+	lasts := !st.Retry.IsZero() || now.Sub(st.Since) >= time.Hour // a refusal does
+	return a.Enabled && (st.State == idlepush.StateAttention || st.State == idlepush.StateRetrying && lasts)
 }
 
 func userPlace(u idlepush.User) place { return placeOf(u.Created, u.ID) }

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"idlepush"
 	v1 "idlepush/registry/migrate/v1"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/table"
@@ -16,6 +18,7 @@ func TestUsers(t *testing.T) {
 	t.Parallel()
 	t.Run("an admin manages people and sees no content", userManagedByAdmin)
 	t.Run("an admin sees and removes a person whose row is damaged", userDamaged)
+	t.Run("an admin sees whose mailbox waits for a person", userMailboxWaits)
 	t.Run("a role changes at once, and one admin always stays", userRoleChanges)
 }
 
@@ -69,6 +72,40 @@ func userManagedByAdmin(t *testing.T) {
 	h.call(h.anna.full, "DELETE", "/users/"+made.id(), nil, 204)
 	h.call(h.anna.full, "DELETE", "/users/"+made.id(), nil, 404)
 	h.call("", "POST", "/login", object{"name": "Carlotta", "password": password}, 401)
+}
+
+func userMailboxWaits(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	stored, err := h.store.Accounts.Get(h.call(h.ben.full, "POST", "/accounts", mailbox(), 201).id())
+	fatal(t, err)
+	now := time.Now()
+	refused := idlepush.Status{State: idlepush.StateRetrying, Since: now, Reason: idlepush.Reason{Code: "login_refused"}, Failures: 1, Failing: now, Retry: now.Add(time.Minute)}
+	fatal(t, h.store.Mail.SetState(stored, refused))
+	if u := h.userNamed("Ben"); fmt.Sprint(u["mailboxes"]) != "map[attention:1 shared:0 shared_with:[] total:1]" {
+		t.Errorf("Ben has %v", u["mailboxes"])
+	}
+	since := func(state idlepush.State, age time.Duration) idlepush.Status {
+		return idlepush.Status{State: state, Since: now.Add(-age)}
+	}
+	for name, row := range map[string]struct {
+		status idlepush.Status
+		paused bool
+		want   bool
+	}{
+		"watched":                     {since(idlepush.StateWatching, time.Hour), false, false},
+		"given up":                    {since(idlepush.StateAttention, 0), false, true},
+		"given up, then paused":       {since(idlepush.StateAttention, 0), true, false},
+		"its password is refused":     {refused, false, true},
+		"its connection was lost":     {since(idlepush.StateRetrying, time.Hour-1), false, false},
+		"no connection for an hour":   {since(idlepush.StateRetrying, time.Hour), false, true},
+		"no connection, then paused":  {since(idlepush.StateRetrying, time.Hour), true, false},
+		"not tried yet for some time": {since(idlepush.StateNew, time.Hour), false, false},
+	} {
+		if got := waitsForPerson(idlepush.Account{Enabled: !row.paused, Status: row.status}, now); got != row.want {
+			t.Errorf("%s: it waits for a person: %v", name, got)
+		}
+	}
 }
 
 // userNamed returns a user as Anna sees them.

@@ -29,6 +29,7 @@ type Settings struct {
 	Source   string   `json:"source" enum:"table,autoconfig,well_known,ispdb,mx,srv,guess,named" doc:"Where the settings come from: the table of large providers, the domain itself (autoconfig, well_known), Thunderbird's database (ispdb), the provider that receives its mail (mx), its DNS records (srv), a guess, or the request, which has named the server"`
 	Auth     []string `json:"auth" enum:"password,app_password,code,oauth" doc:"The ways to log in, what needs the least first. A code is given like a password"`
 	OAuth    string   `json:"oauth,omitempty" doc:"Where to sign in: the name of a provider such as microsoft, or the URL of an issuer"`
+	Client   bool     `json:"client,omitempty" doc:"Whether this server is registered at oauth, so that people can sign in there"`
 }
 
 // Note is something to do or know before the login can work.

@@ -62,7 +62,7 @@ func discovered(_ context.Context, email, host string) (Discovery, error) {
 	if !strings.Contains(email, "@") {
 		return Discovery{}, ErrAddress
 	}
-	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{cmp.Or(host, "imap.example.net"), 993, "tls", email, "table", []string{"password"}, ""}}}, nil
+	return Discovery{Provider: &Provider{Name: "Example"}, Settings: []Settings{{cmp.Or(host, "imap.example.net"), 993, "tls", email, "table", []string{"password"}, "", false}}}, nil
 }
 
 func checkAddress(d idlepush.Device) error {

@@ -16,8 +16,9 @@ func TestDiscoveryKnowsWhereOneCanSignIn(t *testing.T) {
 	note := func(host string) string {
 		var found struct {
 			Settings []struct {
-				Auth  []string
-				OAuth string
+				Auth   []string
+				OAuth  string
+				Client bool
 			}
 			Notes []struct {
 				Code   string
@@ -27,6 +28,9 @@ func TestDiscoveryKnowsWhereOneCanSignIn(t *testing.T) {
 		systemtest.Must(t, s.Client.Post(testenv.Context(t), "/accounts/discover", map[string]string{"email": "ann@outlook.com", "host": host}, &found))
 		if len(found.Settings) != 1 || len(found.Settings[0].Auth) != 1 || found.Settings[0].Auth[0] != "oauth" || found.Settings[0].OAuth != "microsoft" || len(found.Notes) != 1 {
 			t.Fatalf("found is %+v", found)
+		}
+		if s := found.Settings[0]; s.Client != (found.Notes[0].Params["case"] == "") {
+			t.Errorf("with the note %+v people can sign in: %v", found.Notes[0], s.Client)
 		}
 		return found.Notes[0].Code + " " + found.Notes[0].Params["case"]
 	}

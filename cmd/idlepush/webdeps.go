@@ -94,7 +94,7 @@ func discovery(r discover.Result, texts codes.Table) (d web.Discovery) {
 		d.Provider = &web.Provider{Name: r.Name, Link: r.Link}
 	}
 	for _, f := range r.Settings {
-		d.Settings = append(d.Settings, web.Settings{Host: f.Host, Port: f.Port, Security: f.Security, Username: f.Username, Source: string(f.Source), Auth: f.Auth, OAuth: f.OAuth})
+		d.Settings = append(d.Settings, web.Settings{Host: f.Host, Port: f.Port, Security: f.Security, Username: f.Username, Source: string(f.Source), Auth: f.Auth, OAuth: f.OAuth, Client: f.Client})
 	}
 	for _, n := range r.Notes {
 		d.Notes = append(d.Notes, web.Note{Code: n.Code, Params: n.Params, Text: texts.Sentence(n.Code, n.Params), URL: n.URL})

@@ -76,7 +76,7 @@ func signInAt(issuer string) *signIn {
 }
 
 // addSignIn sets how one logs in at a server of the table, and where people sign in to any other:
-// where the tokens for it are from, whatever a file says.
+// where the tokens for it are from, whatever a file says. It sets whether they can.
 func (f *Finder) addSignIn(s *Settings) {
 	p, oauth := f.providerAt(s.Host), f.tokensFor(s.Host)
 	switch {
@@ -88,6 +88,7 @@ func (f *Finder) addSignIn(s *Settings) {
 			s.Auth = append(slices.Clip(s.Auth), OAuth)
 		}
 	}
+	s.Client = s.OAuth != "" && f.HasClient != nil && f.HasClient(s.OAuth)
 }
 
 // tokensFor is TokensFor, which may be nil.
@@ -102,7 +103,7 @@ func (f *Finder) tokensFor(host string) string {
 // else.
 func (f *Finder) signInNote(s Settings) Note {
 	n := Note{Code: "oauth2", Params: providerIs(titleOf(s.OAuth))}
-	if f.HasClient == nil || !f.HasClient(s.OAuth) {
+	if !s.Client {
 		n.Params[codes.Case] = caseNoClient
 	}
 	return n

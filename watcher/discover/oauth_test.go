@@ -80,6 +80,7 @@ func whatToDo(t *testing.T) {
 		{"ann@outlook.com", "google", "oauth2 Microsoft no_client"},
 		{"ann@outlook.com", "microsoft", "oauth2 Microsoft"},
 		{"ann@gmail.com", "google", "app_password Gmail"},
+		{"ann@gmail.com", "", "app_password Gmail"},
 		{"ann@example.org", "", "oauth2 auth.example.org no_client"},
 		{"ann@example.org", "https://auth.example.org", "oauth2 auth.example.org"},
 	} {
@@ -90,6 +91,9 @@ func whatToDo(t *testing.T) {
 		r := find(t, f, c.email)
 		if got := notes(r); got != c.want {
 			t.Errorf("%s with a client for %q has the notes %q; want %q", c.email, c.client, got, c.want)
+		}
+		if s := r.Settings[0]; s.Client != (c.client == s.OAuth) {
+			t.Errorf("%s with a client for %q: people can sign in: %v", c.email, c.client, s.Client)
 		}
 		for _, n := range r.Notes {
 			if err := sentences.Check(n.Code, n.Params); err != nil {

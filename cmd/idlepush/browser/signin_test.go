@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -321,6 +322,28 @@ func TestClients(t *testing.T) {
 	anna.SetViewport(t, 320, 640)
 	s.openView(t, anna, "people", "Sign-in with mail providers")
 	anna.CheckOverflow(t)
+	order := func(want ...string) {
+		t.Helper()
+		s.openView(t, anna, "add", "Add a mailbox")
+		anna.Type(t, "Email address", "papa@gmail.com")
+		anna.Press(t, browsertest.Tab)
+		anna.WaitText(t, "create an app password here")
+		checkSizes(t, anna)
+		checkLayout(t, anna)
+		var got []string
+		anna.Eval(t, &got, `() => [...document.querySelectorAll("main :is(.card p:first-child, label, button)")].filter(page.shown).map(e => page.words(e.textContent))`)
+		got = slices.DeleteFunc(got, func(text string) bool { return !slices.Contains(want, text) })
+		if !slices.Equal(got, want) {
+			t.Errorf("the page shows %q, want %q", got, want)
+		}
+		anna.SetViewport(t, 320, 640)
+	}
+	const hint = "Gmail: create an app password here, and enter that one instead of your own."
+	order("Email address", hint, "App password", "Sign in with Google", "Continue")
+	if anna.Has(t, "css:.primary:not(form > .buttons > *)") {
+		t.Error("signing in stands out, although there is no client")
+	}
+	s.openView(t, anna, "people", "Sign-in with mail providers")
 	anna.Click(t, "Google")
 	anna.Type(t, "Client id", "17.apps.example.org")
 	anna.Type(t, "Client secret", registrytest.SecretMarker+" of the client")
@@ -328,5 +351,6 @@ func TestClients(t *testing.T) {
 	anna.WaitText(t, "Saved.")
 	anna.CheckAccessible(t)
 	anna.Wait(t, "it is set", `async () => (await (await fetch("/api/v1/clients")).json()).items.some(c => c.provider === "google" && c.client_id === "17.apps.example.org" && c.has_secret)`)
+	order("Email address", hint, "Sign in with Google", "App password", "Continue")
 	s.CheckNoSecrets(t)
 }

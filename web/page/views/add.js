@@ -109,16 +109,28 @@ function loginForm(worked, known, then) {
 			result.settings.slice(0, 3).map(({ host, port, security, username }) => ({ email: login.email, password: login.password, host, port, security, username }));
 		const { login: right, there } = await tryLogins(candidates, server, certificate);
 		worked(right, there, result?.provider?.link);
-	}), email, signIn, password, found, watchTyping(server, found), certificate.place);
+	}), email, found, signIn, password, watchTyping(server, found), certificate.place);
 	return f;
 }
 
 // offerSignIn shows a button that begins to sign in at the provider of a server, if it has that.
-// Without another way in, it hides the field for the password.
-function offerSignIn({ auth = [], oauth } = {}, place, password, begin) {
-	password.hidden = Boolean(oauth) && auth.every((way) => way === "oauth");
-	place.replaceChildren(...oauth ? [signInButton(texts.signInAt(providerName(oauth)), () => begin(oauth))] : [],
-		...oauth && !password.hidden ? [el("p", { class: "hint" }, texts.orPassword)] : []);
+// Without another way in, it hides the field for the password, which it calls what the provider calls
+// it. If this server is not registered there, the password comes first.
+function offerSignIn({ auth = [], oauth, client } = {}, place, password, begin) {
+	const typed = auth.find((way) => way !== "oauth");
+	password.hidden = Boolean(oauth) && typed === undefined;
+	password.querySelector("label").textContent = texts.mailPasswords[typed] ?? texts.mailPassword;
+	place.className = oauth ? "field" : "";
+	if (!oauth) {
+		place.replaceChildren();
+		return;
+	}
+	const first = client || password.hidden;
+	const button = signInButton(texts.signInAt(providerName(oauth)), () => begin(oauth));
+	button.querySelector("button").classList.toggle("primary", first);
+	const or = !password.hidden && el("p", { class: "hint" }, first ? texts.orPassword : texts.orSignIn);
+	place.replaceChildren(...(first ? [button, or] : [or, button]).filter(Boolean));
+	password[first ? "before" : "after"](place);
 }
 
 // watchTyping keeps what a person types of the settings from being replaced, and drops the request

@@ -192,7 +192,7 @@ self.texts = {
 	waitForCode: "Waiting until the code is entered. This page goes on by itself.",
 	noProvider: "No sign-in is known for this mailbox. Add it again instead.",
 	noClient: (provider) => `This server is not registered with ${provider} yet. Ask its admin to do that on the page “People”. Then go on here.`,
-	noClientAdmin: (provider) => `This server is not registered with ${provider} yet. That is free, and done once:`,
+	noClientAdmin: (provider) => `This server is not registered with ${provider} yet. That is done once:`,
 	registerAt: (provider) => `Register with ${provider}`,
 	noClientEnter: "Enter the client",
 	thatProvider: "the provider",
@@ -207,7 +207,7 @@ self.texts = {
 		microsoft: {
 			at: "https://entra.microsoft.com",
 			open: (place) => ["Open ", place, ", then App registrations, New registration. Choose accounts in any organizational directory and personal Microsoft accounts. "
-				+ "If you have no directory, sign up for Azure first: its directory costs nothing."],
+				+ "If you have no directory, sign up for Azure first: it wants a phone number and a payment card, and its directory costs nothing."],
 			use: (known) => `${known ? "Choose the platform “Public client/native (mobile & desktop)”, with the redirect URL that is shown here." : "Leave the redirect URI empty."} Then allow public client flows under Authentication.`,
 			enter: "Enter its Application (client) ID, which Overview shows. There is no secret.",
 		},

@@ -220,7 +220,7 @@ func TestRegistration(t *testing.T) {
 	ben.WaitText(t, "Ask its admin to do that")
 	anna := open(t, "anna", systemtest.Password)
 	t.Run("an admin is told in three steps what to do", func(t *testing.T) {
-		anna.WaitText(t, "That is free, and done once:")
+		anna.WaitText(t, "That is done once:")
 		anna.WaitText(t, s.public+"/oauth")
 		anna.Wait(t, "there are three steps", `() => document.querySelectorAll("main ol li").length === 3`)
 	})

@@ -251,6 +251,9 @@ func certificateChanges(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				st, said := h.status(t), h.attentions(t)
+				if advice, prints, _ := strings.Cut(sentences.Sentence(st.Code, st.Params), "so do not."); !strings.Contains(prints, st.Params["shown"]) || strings.Contains(advice, ":") {
+					t.Errorf("a push, which cuts off the end, says %q", advice)
+				}
 				if st.State != idlepush.StateAttention || st.Code != "certificate_changed" || st.Params["trusted"] != string(fingerprintOf(first)) || st.Params["shown"] != string(fingerprintOf(second)) {
 					t.Errorf("at once it is %+v", st)
 				}

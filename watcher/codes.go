@@ -55,8 +55,8 @@ var Codes = []codes.Entry{
 		"its owner must send them all; if the certificate is your own, let SSL_CERT_FILE name a file with your authority's certificate where idlepush runs", Cases: map[string]string{
 		atHome: "the server's certificate is signed by nobody this machine trusts: if it is your own, compare its fingerprint, and trust it here",
 	}},
-	{Code: "certificate_changed", Text: "the server's certificate has changed: you trust {trusted}, and the server shows {shown}. If it was renewed, compare the new fingerprint, and trust it; " +
-		"if not, somebody may be in between, so do not"},
+	{Code: "certificate_changed", Text: "the server's certificate has changed. If it was renewed, compare its fingerprint on the page, under this mailbox, and trust it; " +
+		"if not, somebody may be in between, so do not. You trust {trusted}; the server shows {shown}"},
 	{Code: "certificate_expired", Text: "the server's certificate has expired: its owner must renew it"},
 	{Code: "certificate_not_yet_valid", Text: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it; idlepush tries again every minute", Cases: map[string]string{
 		inCheck: "the server's certificate is valid from {from} on, but the clock of the machine that idlepush runs on shows {now} (UTC), and may be wrong: check it, then try again",

@@ -35,8 +35,11 @@ self.texts = {
 
 	// What happened, by the codes of the API: device_gone, or with its case
 	// login_refused/unexplained. Parameters stand in braces. For a code that is missing the page
-	// shows the sentence of the server. That is English, so this file needs no reasons.
-	reasons: {},
+	// shows the sentence of the server. That is English, so this file has only what the page says
+	// differently: it shows the fingerprints where the certificate is trusted.
+	reasons: {
+		certificate_changed: "the server's certificate has changed. If it was renewed, look at the new one, compare its fingerprint, and trust it; if not, somebody may be in between, so do not",
+	},
 	reasonOf: (account, sentence) => `${account}: ${sentence}`,
 	reasonSaid: (sentence, said) => `${sentence} (the server says: "${said}")`,
 
@@ -119,6 +122,7 @@ self.texts = {
 	trustOnlyIf: "If both are the same, you can trust the certificate: from then on this mailbox accepts it. If not, somebody may be in between.",
 	trust: "Trust this certificate",
 	trustChanged: "Look at the new certificate",
+	trustChangedPrints: { trusted: "You trust", shown: "The server shows now" },
 	trustChangedText: "Enter the password again. Then you see the certificate, and can trust it.",
 	foldersTitle: "Which folders ring?",
 	folders: "Folders",

@@ -79,11 +79,16 @@ function passwordPart(path, status) {
 	const broken = isBroken(status);
 	const title = changed ? texts.trustChanged : broken ? texts.enterPassword : texts.changePassword;
 	const certificate = certificates();
-	return part(title, broken, changed && el("p", {}, texts.trustChangedText), form(changed ? texts.tryLogin : texts.save, certificate.asking(async (values) => {
+	return part(title, broken, changed && [el("p", {}, texts.trustChangedText), prints(status.params)], form(changed ? texts.tryLogin : texts.save, certificate.asking(async (values) => {
 		await certificate.call("PATCH", path, certificate.of({ password: values.get("password") }));
 		tell(texts.saved);
 		go("mailboxes");
 	}), field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), certificate.place));
+}
+
+// prints shows the fingerprints of the certificate that was trusted and of the one that took its place.
+function prints(params) {
+	return el("dl", {}, Object.entries(texts.trustChangedPrints).map(([name, text]) => [el("dt", {}, text), el("dd", {}, fingerprintText(params[name]))]));
 }
 
 // opener returns what opens the mailbox: a button to sign in at its provider, or a form for its

@@ -146,6 +146,7 @@ var Codes = []codes.Entry{
 	{Code: "field_shared_already", Text: "sees it already"},
 	{Code: "field_bad_address", Text: "must be a mail address"},
 	{Code: "field_bad_host", Text: "must be a host name or an IP address, without a port; an international name in its xn-- form"},
+	{Code: "field_bad_client_id", Text: "{provider} gives out no such client ID; one looks such as {example}"},
 	{Code: "field_bad_fingerprint", Text: "must be the SHA-256 fingerprint of a certificate: 32 pairs of hexadecimal digits in upper case, with colons in between"},
 	{Code: "field_unknown_folder", Text: "the server has no such folder"},
 	{Code: "field_bad_folder_name", Text: "must be the name of a folder, of at most {limit} bytes and without control or invisible characters"},

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"time"
 
 	"idlepush"
@@ -117,6 +118,10 @@ type Tokens struct{ Access, Refresh idlepush.Secret }
 type OAuthProvider struct {
 	Name  string // in the table, or "other"
 	Title string // for people; empty: it is "other"
+
+	ClientID    *regexp.Regexp // of every client ID that it gives out; nil: they may be anything
+	Example     string         // of a client ID; empty if ClientID is nil
+	NeedsSecret bool           // it gives out no client without a secret
 }
 
 // PushConfig holds what the API needs of push services.

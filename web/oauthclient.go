@@ -16,12 +16,13 @@ import (
 
 // oauthClient is how this server is registered with a provider where people sign in to mailboxes.
 type oauthClient struct {
-	Provider  string `json:"provider" doc:"Name of the provider; other: the one of issuer"`
-	Title     string `json:"title" doc:"What people call the provider; empty: it is not known yet"`
-	Issuer    string `json:"issuer,omitempty" doc:"URL of the provider, of other only"`
-	ClientID  string `json:"client_id,omitempty" doc:"Absent: there is no client"`
-	HasSecret bool   `json:"has_secret" doc:"Whether the client has a secret, which is never returned"`
-	Setting   bool   `json:"setting" doc:"Whether a setting of the server has the client; it cannot be changed here then"`
+	Provider    string `json:"provider" doc:"Name of the provider; other: the one of issuer"`
+	Title       string `json:"title" doc:"What people call the provider; empty: it is not known yet"`
+	Issuer      string `json:"issuer,omitempty" doc:"URL of the provider, of other only"`
+	ClientID    string `json:"client_id,omitempty" doc:"Absent: there is no client"`
+	NeedsSecret bool   `json:"needs_secret" doc:"Whether every client of the provider has a secret"`
+	HasSecret   bool   `json:"has_secret" doc:"Whether the client has a secret, which is never returned"`
+	Setting     bool   `json:"setting" doc:"Whether a setting of the server has the client; it cannot be changed here then"`
 }
 
 // oauthClientList is all providers with their clients.
@@ -53,7 +54,7 @@ const redirectPath = "/oauth"
 // shown returns the client of a provider as admins see it.
 func (h *oauthClientHandlers) shown(p OAuthProvider, stored []idlepush.OAuthClient) oauthClient {
 	of := func(c idlepush.OAuthClient) bool { return c.Provider == p.Name }
-	out := oauthClient{Provider: p.Name, Title: p.Title}
+	out := oauthClient{Provider: p.Name, Title: p.Title, NeedsSecret: p.NeedsSecret}
 	i, list := slices.IndexFunc(h.oauth.Settings, of), h.oauth.Settings
 	if out.Setting = i >= 0; !out.Setting {
 		i, list = slices.IndexFunc(stored, of), stored
@@ -113,7 +114,7 @@ func (h *oauthClientHandlers) change(ctx context.Context, c caller, in *byProvid
 	} else if next.ID == now.ClientID && next.Issuer == now.Issuer && now.ClientID != "" {
 		next.Secret = stored[slices.IndexFunc(stored, func(c idlepush.OAuthClient) bool { return c.Provider == in.Provider })].Secret
 	}
-	if err := clientFaults(next, h.oauth.Providers[i].Title == "").err(); err != nil {
+	if err := clientFaults(next, h.oauth.Providers[i]).err(); err != nil {
 		return nil, err
 	}
 	if next.ID != "" && next.Issuer != "" && next.Issuer != now.Issuer {
@@ -146,9 +147,9 @@ func (h *oauthClientHandlers) checkIssuer(ctx context.Context, c caller, issuer 
 	return stillAdmitted(h.logins, c)
 }
 
-// clientFaults returns the faults of a client that can be found without its provider. other reports
-// whether that is in no table.
-func clientFaults(c idlepush.OAuthClient, other bool) (f faults) {
+// clientFaults returns the faults of a client that can be found without asking its provider.
+func clientFaults(c idlepush.OAuthClient, p OAuthProvider) (f faults) {
+	other := p.Title == ""
 	switch {
 	case other && c.Issuer == "" && c.ID != "":
 		f.add(fault("issuer", "field_required"))
@@ -157,11 +158,17 @@ func clientFaults(c idlepush.OAuthClient, other bool) (f faults) {
 	case !cleantext.IsVisible(c.Issuer):
 		f.add(fault("issuer", "field_control_characters"))
 	}
-	if !cleantext.IsVisible(c.ID) {
+	switch {
+	case !cleantext.IsVisible(c.ID):
 		f.add(fault("client_id", "field_control_characters"))
+	case c.ID != "" && p.ClientID != nil && !p.ClientID.MatchString(c.ID):
+		f.add(fault("client_id", "field_bad_client_id").with("provider", p.Title).with("example", p.Example))
 	}
-	if !cleantext.IsVisible(string(c.Secret)) {
+	switch {
+	case !cleantext.IsVisible(string(c.Secret)):
 		f.add(fault("client_secret", "field_control_characters"))
+	case c.ID != "" && c.Secret == "" && p.NeedsSecret:
+		f.add(fault("client_secret", "field_required"))
 	}
 	return f
 }

@@ -11,6 +11,7 @@ import (
 func TestOAuthClients(t *testing.T) {
 	t.Parallel()
 	t.Run("an admin sets, changes and removes a client", clientSet)
+	t.Run("what a provider cannot have given out is refused", clientOfAnother)
 	t.Run("the secret stays only with its client and its issuer", clientSecretStays)
 	t.Run("a client that a setting has cannot be changed", clientBySetting)
 	t.Run("an issuer that cannot be used is not stored", clientIssuerRefused)
@@ -65,6 +66,26 @@ func clientSet(t *testing.T) {
 	h.call(h.anna.full, "PATCH", "/clients/other", object{"client_id": "17", "issuer": "https://login.example.net"}, 200)
 	if want := "google https://login.example.net"; h.asked != want {
 		t.Errorf("mailboxes of %q are tried, want %q", h.asked, want)
+	}
+}
+
+func clientOfAnother(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	h.call(h.anna.full, "PATCH", "/clients/microsoft", object{"client_id": "17", "client_secret": ""}, 422).wantFields(t, "client_secret")
+	h.call(h.anna.full, "PATCH", "/clients/microsoft", object{"client_id": "17"}, 422).wantFields(t, "client_secret")
+	if a := h.call(h.anna.full, "PATCH", "/clients/microsoft", object{"client_id": "of somebody else", "client_secret": marker}, 422); !strings.Contains(a.raw, `"field_bad_client_id"`) || !strings.Contains(a.raw, "such as 17") {
+		t.Errorf("it says %s", a.raw)
+	} else {
+		a.wantFields(t, "client_id")
+	}
+	if got := h.client("microsoft"); got != "Microsoft <nil> <nil> secret false setting false" {
+		t.Errorf("there is %s", got)
+	}
+	h.call(h.anna.full, "PATCH", "/clients/microsoft", object{"client_id": "17", "client_secret": marker}, 200)
+	h.call(h.anna.full, "PATCH", "/clients/microsoft", object{"client_id": "17"}, 200)
+	if h.secret("microsoft") != marker {
+		t.Error("the secret is not kept")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"idlepush"
@@ -98,11 +99,11 @@ func isEndpoint(text string) bool {
 	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
 }
 
-// oauthConfig has a provider of the table, another one whose client a setting has, and the one
-// that is in no table.
+// oauthConfig has providers of the table, of which one tells its clients from others and a setting
+// has the client of another, and the one that is in no table.
 func (h *testServer) oauthConfig() OAuthConfig {
 	return OAuthConfig{
-		Providers: []OAuthProvider{{"google", "Google"}, {"yahoo", "Yahoo"}, {"other", ""}},
+		Providers: []OAuthProvider{{"google", "Google", nil, "", false}, {"microsoft", "Microsoft", regexp.MustCompile(`^\d+$`), "17", true}, {"yahoo", "Yahoo", nil, "", false}, {"other", "", nil, "", false}},
 		Settings:  []idlepush.OAuthClient{{Provider: "yahoo", ID: "set", Secret: marker}},
 		CheckIssuer: func(_ context.Context, issuer string) error {
 			if !strings.HasPrefix(issuer, "https://login.example.net") {

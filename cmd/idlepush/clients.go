@@ -69,8 +69,15 @@ func (s settings) checkClients() error {
 				return missing("oauth-issuer", "oauth-client-id and oauth-client-secret")
 			}
 		}
-		if c.ID == "" {
+		p, _ := oauth.Named(provider)
+		switch {
+		case c.ID == "":
 			return missing(prefix+"-id", "the other settings of that client")
+		case p.ClientID != nil && !p.ClientID.MatchString(c.ID):
+			name := prefix + "-id"
+			return fmt.Errorf("setting %s (--%s or %s): want a client ID as %s gives it out, such as %s", name, name, variable(name), p.Title, p.Example)
+		case p.NeedsSecret && c.Secret == "":
+			return missing(prefix+"-secret", prefix+"-id: "+p.Title+" gives out no client without one")
 		}
 	}
 	return nil

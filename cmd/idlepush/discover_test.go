@@ -37,7 +37,7 @@ func TestDiscoveryKnowsWhereOneCanSignIn(t *testing.T) {
 	if got := note(""); got != "oauth2 no_client" {
 		t.Errorf("without a client the note is %q", got)
 	}
-	systemtest.Must(t, s.Client.Call(testenv.Context(t), "PATCH", "/clients/microsoft", map[string]string{"client_id": "1"}, nil))
+	systemtest.Must(t, s.Client.Call(testenv.Context(t), "PATCH", "/clients/microsoft", map[string]string{"client_id": "6731de76-14a6-49ae-97bc-6eba6914391e"}, nil))
 	for _, host := range []string{"", "imap-mail.outlook.com"} {
 		if got := note(host); got != "oauth2 " {
 			t.Errorf("with a client the note about %q is %q", host, got)

@@ -55,8 +55,8 @@ func settingsSources(t *testing.T) {
 			push := netguard.Target{Host: "10.0.0.1", Addr: netip.MustParseAddrPort("10.0.0.1:8080"), Plain: true}
 			return s.allowMail.Permit(mail) == nil && s.allowMail.Permit(push) != nil && s.allowPush.Permit(push) == nil && s.allowPush.Permit(mail) != nil
 		}},
-		"a client of a provider": {[]string{"--oauth-microsoft-client-id=1", "--oauth-microsoft-client-secret-file", file}, nil, func(s settings) bool {
-			return len(s.oauth) == 1 && s.oauth["microsoft"] == idlepush.OAuthClient{Provider: "microsoft", ID: "1", Secret: "a-token-of-enough-length"}
+		"a client of a provider": {[]string{"--oauth-microsoft-client-id=6731de76-14a6-49ae-97bc-6eba6914391e", "--oauth-microsoft-client-secret-file", file}, nil, func(s settings) bool {
+			return len(s.oauth) == 1 && s.oauth["microsoft"] == idlepush.OAuthClient{Provider: "microsoft", ID: "6731de76-14a6-49ae-97bc-6eba6914391e", Secret: "a-token-of-enough-length"}
 		}},
 		"a client of an issuer": {nil, map[string]string{"IDLEPUSH_OAUTH_ISSUER": "https://login.example.org/realms/home", "IDLEPUSH_OAUTH_CLIENT_ID": "2"}, func(s settings) bool {
 			return len(s.oauth) == 1 && s.oauth["other"] == idlepush.OAuthClient{Provider: "other", Issuer: "https://login.example.org/realms/home", ID: "2"}
@@ -93,7 +93,7 @@ func settingsErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"--apns-key=x"}, "apns-key-id"}, {[]string{"--apns-key-id=x"}, "apns-key "}, {[]string{"--admin-token-file=/no/such/file"}, "admin-token"},
-		{[]string{"--oauth-google-client-secret=x"}, "oauth-google-client-id "}, {[]string{"--oauth-issuer=https://a.example"}, "oauth-client-id "}, {[]string{"--oauth-client-id=x"}, "oauth-issuer "},
+		{[]string{"--oauth-google-client-secret=x"}, "oauth-google-client-id "}, {[]string{"--oauth-google-client-id=x"}, "oauth-google-client-secret "}, {[]string{"--oauth-microsoft-client-id=x"}, "such as 6731de76-14a6-49ae-97bc-6eba6914391e"}, {[]string{"--oauth-issuer=https://a.example"}, "oauth-client-id "}, {[]string{"--oauth-client-id=x"}, "oauth-issuer "},
 		{[]string{"--admin-token=aaaaaaaaaaaaaaaaaaaaaaaa", "--admin-token-file=/no/such/file"}, "remove one"},
 		{[]string{"--listen=:1", "stray"}, "argument 2"}, {[]string{"--no-such"}, "no-such"},
 	} {

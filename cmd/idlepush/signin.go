@@ -145,7 +145,7 @@ func (c *oauthClients) config(pool *watcher.Pool, log *slog.Logger) web.OAuthCon
 		},
 	}
 	for _, p := range oauth.Table() {
-		config.Providers = append(config.Providers, web.OAuthProvider{Name: p.Name, Title: p.Title})
+		config.Providers = append(config.Providers, web.OAuthProvider{Name: p.Name, Title: p.Title, ClientID: p.ClientID, Example: p.Example, NeedsSecret: p.NeedsSecret})
 	}
 	config.Providers = append(config.Providers, web.OAuthProvider{Name: otherProvider})
 	return config

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,6 +26,11 @@ type Provider struct {
 	// Hosts are the mail servers that its tokens are for. One that begins with a dot stands for all
 	// hosts that end with it.
 	Hosts []string
+	// ClientID is the form of all client IDs that it gives out, with an example; nil: not known.
+	ClientID *regexp.Regexp
+	Example  string
+	// NeedsSecret means that it gives out no client without a secret.
+	NeedsSecret bool
 	// Basic means that a client's secret goes into the header Authorization, not into the form
 	// (RFC 6749 section 2.3.1).
 	Basic bool

@@ -1,5 +1,7 @@
 package oauth
 
+import "regexp"
+
 // table is the providers whose tokens open mailboxes by IMAP. Endpoints and scopes are those of
 // Thunderbird's list (comm-central, mailnews/base/src/OAuth2Providers.sys.mjs) and of the vendors'
 // pages that are named here. Each entry asks only for the scopes that it needs.
@@ -15,6 +17,8 @@ var table = []Provider{
 		DeviceURL: "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
 		Scopes:    []string{"https://outlook.office.com/IMAP.AccessAsUser.All", "offline_access"},
 		Hosts:     []string{"outlook.office365.com", ".outlook.office365.com", "imap-mail.outlook.com"},
+		ClientID:  regexp.MustCompile(`^(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
+		Example:   "6731de76-14a6-49ae-97bc-6eba6914391e",
 	},
 	// https://developers.google.com/identity/protocols/oauth2/web-server: only access_type=offline
 	// gives a refresh token, and after the first consent only prompt=consent does again. The device
@@ -28,6 +32,8 @@ var table = []Provider{
 		Scopes:   []string{"https://mail.google.com/"},
 		Params:   map[string]string{"access_type": "offline", "prompt": "consent"},
 		Hosts:    []string{"imap.gmail.com", "imap.googlemail.com"},
+
+		NeedsSecret: true, // of a web application
 	},
 	// https://developer.yahoo.com/oauth2/guide/flows_authcode/. Yahoo must approve a client for
 	// mail.

@@ -346,6 +346,11 @@ func TestClients(t *testing.T) {
 	s.openView(t, anna, "people", "Sign-in with mail providers")
 	anna.Click(t, "Google")
 	anna.Type(t, "Client id", "17.apps.example.org")
+	if strings.Contains(anna.Text(t), "Leave it empty if there is none.") {
+		t.Error("the secret seems to be optional")
+	}
+	anna.Click(t, "css:main details[open] button")
+	anna.WaitText(t, "is required")
 	anna.Type(t, "Client secret", registrytest.SecretMarker+" of the client")
 	anna.Click(t, "css:main details[open] button")
 	anna.WaitText(t, "Saved.")

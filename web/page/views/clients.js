@@ -30,7 +30,7 @@ function stateOf({ setting, client_id: id }) {
 
 // change returns the steps of a registration, and a form for the client that they make. state is
 // where the page says whether there is one.
-function change({ provider, issuer, client_id: id, has_secret: secret, setting }, redirect, state) {
+function change({ provider, issuer, client_id: id, has_secret: secret, needs_secret: needed, setting }, redirect, state) {
 	if (setting) {
 		return el("p", {}, texts.clientFixed);
 	}
@@ -48,5 +48,5 @@ function change({ provider, issuer, client_id: id, has_secret: secret, setting }
 		}
 	}, other ? field("issuer", texts.issuer, { value: issuer, inputmode: "url", autocomplete: "off" }, texts.issuerHint) : [],
 	field("client_id", texts.clientID, { value: id, autocomplete: "off" }, id ? texts.clientIDHint : ""),
-	field("client_secret", texts.clientSecret, { type: "password", autocomplete: "off" }, secret ? texts.clientSecretKept : texts.clientSecretHint))];
+	field("client_secret", texts.clientSecret, { type: "password", autocomplete: "off" }, secret ? texts.clientSecretKept : needed ? "" : texts.clientSecretHint))];
 }

@@ -11,8 +11,8 @@ var Codes = []codes.Entry{
 	{Code: "too_many_at_once", Text: "Too many test pushes to your devices are on their way: try again in a few seconds."},
 
 	// The keys of a device
-	{Code: "key_missing", Text: "is missing"},
-	{Code: "key_not_base64url", Text: "must be base64url"},
-	{Code: "key_size", Text: "must be {bytes} bytes in base64url, and has {given}"},
-	{Code: "key_not_on_curve", Text: "must be an uncompressed point on the curve P-256"},
+	{Code: "key_missing", Text: "This key is missing."},
+	{Code: "key_not_base64url", Text: "This must be base64url."},
+	{Code: "key_size", Text: "This must be {bytes} bytes in base64url, and has {given}."},
+	{Code: "key_not_on_curve", Text: "This must be an uncompressed point on the curve P-256."},
 }

@@ -74,6 +74,9 @@ func eachCodeOnce(t *testing.T) {
 				t.Errorf("%s: %q is no code", table.of, e.Code)
 			}
 			for _, text := range append(slices.Collect(maps.Values(e.Cases)), e.Text) {
+				if regexp.MustCompile(`^(is|are|was|has|must|may|does|cannot|sees) `).MatchString(text) {
+					t.Errorf("%s: what %s says is no sentence: %q", table.of, e.Code, text)
+				}
 				if text == "" || strings.ContainsAny(regexp.MustCompile(`\{[a-z_]+\}`).ReplaceAllString(text, ""), "{}%\n|") {
 					t.Errorf("%s: %s says %q", table.of, e.Code, text)
 				}

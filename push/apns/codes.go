@@ -38,8 +38,8 @@ var Codes = []codes.Entry{
 
 	// This server
 	{Code: "apns_not_configured", Text: "This server has no credentials for APNs: its admin must set apns-key."},
-	{Code: "apns_token_malformed", Text: "must be the APNs device token as 64 to 200 hexadecimal digits"},
-	{Code: "apns_topic_malformed", Text: "must be the app's bundle id, such as org.example.mail"},
+	{Code: "apns_token_malformed", Text: "This must be the APNs device token as 64 to 200 hexadecimal digits."},
+	{Code: "apns_topic_malformed", Text: "This must be the app's bundle id, such as org.example.mail."},
 	{Code: "apns_topic_disallowed", Text: "The key in apns-key may not send for this topic. Correct apns-topic, or use a key that covers it.",
 		Cases: map[string]string{caseOwnTopic: foreignTopic}},
 	{Code: "apns_bad_certificate", Text: badProviderToken},

@@ -15,7 +15,7 @@ var Codes = []codes.Entry{
 
 	// This server
 	{Code: "fcm_not_configured", Text: "This server has no credentials for FCM: its admin must set fcm-credentials."},
-	{Code: "fcm_token_malformed", Text: "must be the FCM registration token as the Firebase SDK gives it to the app"},
+	{Code: "fcm_token_malformed", Text: "This must be the FCM registration token as the Firebase SDK gives it to the app."},
 	{Code: "fcm_credentials", Text: "Google does not accept the key in fcm-credentials. Check this server's clock, and that the service " +
 		"account and its key still exist; otherwise make a new key in the Firebase console."},
 	{Code: "fcm_unauthenticated", Text: "Google does not accept the access token of the service account in fcm-credentials. " +

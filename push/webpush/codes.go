@@ -27,7 +27,7 @@ var Codes = []codes.Entry{
 	{Code: "webpush_refused_in_front", Text: "Something in front of the push server {host} refuses pushes. If it is yours, let them pass without a login."},
 	{Code: vapidMismatch, Text: "{host} says that this subscription was made with another server key. Register the device again."},
 	{Code: "webpush_other_key", Text: "{host} says that this subscription was made with another server key. If it stays so, register the device again."},
-	{Code: "webpush_endpoint_malformed", Text: "must be an https: address; at the servers of allow-push http: does too"},
+	{Code: "webpush_endpoint_malformed", Text: "This must be an https: address; at the servers of allow-push http: does too."},
 	{Code: "webpush_bad_address", Text: "{host} says that this push address is none of its own. If it stays so, register the device again."},
 	{Code: "webpush_no_subscriber", Text: "{host} says that no phone listens at this address now. Open the app that brings pushes to the phone (such as ntfy)."},
 	{Code: "webpush_redirect", Text: "{host} sends pushes elsewhere, which is not followed. If it stays so, register the device again."},

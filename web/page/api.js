@@ -46,8 +46,8 @@ export async function call(method, path, body) {
 		onUnauthorized();
 	}
 	const detail = answer?.detail ?? texts.unreadable;
-	const message = reason(answer ?? {}, detail);
-	const fields = answer?.errors?.map((error) => ({ ...error, message: reason(error, error.message) }));
+	const message = texts.stateReason(reason(answer ?? {}, detail));
+	const fields = answer?.errors?.map((error) => ({ ...error, message: texts.stateReason(reason(error, error.message)) }));
 	throw new Problem(response.status, answer?.code, message, { fields, params: answer?.params, certificate: answer?.certificate });
 }
 

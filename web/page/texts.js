@@ -40,6 +40,7 @@ self.texts = {
 	reasons: {
 		certificate_changed: "the server's certificate has changed. If it was renewed, look at the new one, compare its fingerprint, and trust it; if not, somebody may be in between, so do not",
 	},
+	stateReason: whole,
 	reasonOf: (account, sentence) => `${account}: ${sentence}`,
 	reasonSaid: (sentence, said) => `${sentence} (the server says: "${said}")`,
 
@@ -139,7 +140,6 @@ self.texts = {
 		attention: (age, reason) => [whole(reason), " This began ", age, "."],
 		paused: () => ["Paused. Nothing rings."],
 	},
-	stateReason: whole,
 	tour: (time) => `Other folders are checked every ${time}.`,
 	nextTry: (age) => ["Next try ", age, "."],
 	unread: (count) => count === 1 ? "1 unread" : `${count} unread`,
@@ -309,7 +309,7 @@ self.texts = {
 	test: "Send a test",
 	tested: {
 		delivered: "The push service accepted it. It should ring now.",
-		other: (reason) => reason || "It did not work. Try again later.",
+		other: (reason) => whole(reason) || "It did not work. Try again later.",
 	},
 	deviceState: {
 		unproven: (_, reason) => ["No push has reached it yet.", reason ? ` ${whole(reason)}` : ""],

@@ -33,6 +33,8 @@ func TestSetup(t *testing.T) {
 	chromium := browsertest.Chromium(t)
 	s := startSystem(t)
 	anna := chromium.Open(t, s.setupLink(t))
+	enterLogin(t, anna, "Begin", "anna", "password12")
+	anna.WaitText(t, "This password is one that others guess first, or it is made like those.")
 	enterLogin(t, anna, "Begin", "anna", systemtest.Password)
 
 	// A wrong password is reported at its field, and no mailbox is added.
@@ -40,7 +42,7 @@ func TestSetup(t *testing.T) {
 	anna.Type(t, "Its password", "planted-wrong-password")
 	anna.WaitText(t, "No settings were found")
 	s.enterMailServer(t, anna)
-	anna.Wait(t, "the password is refused at its field", `() => document.querySelector("[name=password][aria-invalid]")?.closest(".field").querySelector(".wrong").textContent !== ""`)
+	anna.Wait(t, "the password is refused at its field", `() => document.querySelector("[name=password][aria-invalid]")?.closest(".field").querySelector(".wrong").textContent.startsWith("The mail server refuses this user name and password: ")`)
 	anna.Type(t, "Its password", s.Mail.Password)
 	anna.Click(t, "Continue")
 	anna.Click(t, "Watch this mailbox")

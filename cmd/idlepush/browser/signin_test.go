@@ -350,7 +350,7 @@ func TestClients(t *testing.T) {
 		t.Error("the secret seems to be optional")
 	}
 	anna.Click(t, "css:main details[open] button")
-	anna.WaitText(t, "is required")
+	anna.WaitText(t, "This is required.")
 	anna.Type(t, "Client secret", registrytest.SecretMarker+" of the client")
 	anna.Click(t, "css:main details[open] button")
 	anna.WaitText(t, "Saved.")

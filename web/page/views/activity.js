@@ -55,7 +55,7 @@ function deliveries(item) {
 	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => {
 		const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
 		const text = texts.delivery[delivery.state](delivery.name, took, delivery.until && clock(delivery.until));
-		return el("li", {}, delivery.into ? el("a", { href: `#/mail/${delivery.into}` }, text) : text, delivery.reason && delivery.state !== "delivered" && `. ${reason(delivery, delivery.reason)}`);
+		return el("li", {}, delivery.into ? el("a", { href: `#/mail/${delivery.into}` }, text) : text, delivery.reason && delivery.state !== "delivered" && `. ${texts.stateReason(reason(delivery, delivery.reason))}`);
 	}));
 }
 

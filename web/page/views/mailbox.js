@@ -207,7 +207,7 @@ function details({ host, port, folders, certificate, status }) {
 	const why = reason({ code: status.interval_code, params: status.interval_params }, status.interval_reason);
 	const rows = {
 		server: `${host}:${port}`, folders: folders.join(", "), since: clock(status.since), lastByte: status.last_byte && clock(status.last_byte),
-		confirmed: status.confirmed && clock(status.confirmed), interval: status.interval && [texts.seconds(status.interval), why].filter(Boolean).join(": "),
+		confirmed: status.confirmed && clock(status.confirmed), interval: status.interval && [texts.seconds(status.interval), texts.stateReason(why)].filter(Boolean).join(". "),
 		connections: status.connections, certificate: certificate && fingerprintText(certificate),
 	};
 	return el("dl", {}, Object.entries(rows).filter(([, value]) => value !== undefined && value !== "").map(([name, value]) => [el("dt", {}, texts.detail[name]), el("dd", {}, value)]));

@@ -77,7 +77,7 @@ async function draw() {
 		if (redraw) {
 			return; // keep the old view; it is redrawn soon
 		}
-		view = problem.status === 404 ? missing() : { title: texts.offlineTitle, node: el("p", {}, problem.message), on: ["account"] };
+		view = problem.status === 404 ? missing() : problem.code === "own_password_first" ? await me().catch(failed) : failed(problem);
 	}
 	if (turn !== drawn || postpone()) {
 		return;
@@ -98,6 +98,10 @@ async function draw() {
 	} else if (focused) {
 		document.getElementById(focused)?.focus();
 	}
+}
+
+function failed(problem) {
+	return { title: texts.offlineTitle, node: el("p", {}, problem.message), on: ["account"] };
 }
 
 function missing() {

@@ -131,6 +131,13 @@ func TestLostConsent(t *testing.T) {
 		p.Wait(t, "it is the list of mailboxes", `() => location.hash === "#/mailboxes"`)
 		p.CloseTab(t)
 	})
+	t.Run("it leads to the password, if that is to be changed first", func(t *testing.T) {
+		systemtest.Must(t, s.Client.Post(testenv.Context(t), "/users", object{"name": "cara", "password": "planted-login-of-cara"}, nil))
+		p := open(t, link, "cara", "planted-login-of-cara")
+		p.WaitText(t, "An admin chose your password, and knows it. Choose one of your own.")
+		p.WaitText(t, "Current password")
+		p.CloseTab(t)
+	})
 	t.Run("elsewhere it leads to the code at once", func(t *testing.T) {
 		p := open(t, strings.Replace(link, s.public, s.Origin, 1), "anna", systemtest.Password)
 		p.WaitText(t, "Waiting until the code is entered.")

@@ -62,7 +62,7 @@ func furnish(t *testing.T, s *Store) furnished {
 	check(s.Devices.Remove(f.tablet, f.bens.ID))
 	f.passkey, err = s.Logins.AddPasskey(f.ben.ID, passkeyFor("furnished"), f.bens.ID, dawn)
 	check(err)
-	check(s.Users.Dismiss(f.ben.ID))
+	check(s.Users.Dismiss(f.ben.ID, dawn))
 	f.invite, f.person, err = s.Users.AddInvite(f.ann.ID, InviteForPerson, false, "", dawn)
 	check(err)
 	_, f.device, err = s.Users.AddInvite(f.ann.ID, InviteForDevice, false, "", dawn)

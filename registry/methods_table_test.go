@@ -392,7 +392,7 @@ var calls = []call{
 	{method: "Users.Notice",
 		do: func(f furnished) (any, error) { return f.s.Users.Notice(f.ben.ID) }},
 	{method: "Users.Dismiss",
-		do: func(f furnished) (any, error) { return only(f.s.Users.Dismiss(f.ben.ID)) }, before: furnished.noticed},
+		do: func(f furnished) (any, error) { return only(f.s.Users.Dismiss(f.ben.ID, noon)) }, before: furnished.noticed},
 	{method: "Outbox.Settle", when: "the last that is gone", reads: "deliveries 1, lanes 1, queues 1",
 		do: func(f furnished) (any, error) {
 			return f.s.Outbox.Settle(f.onBens, Outcome{Result: ResultGone, Reason: idlepush.Reason{Code: "gone"}}, noon)

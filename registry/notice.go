@@ -37,12 +37,12 @@ func (s Users) Notice(user string) (n notice, err error) {
 	return n, err
 }
 
-// Dismiss removes the user's first notice, if there is one. It returns ErrNotFound if there is no
-// such user.
-func (s Users) Dismiss(user string) error {
+// Dismiss removes the user's first notice, if it is the one since that time: the person has seen no
+// other. It returns ErrNotFound if there is no such user.
+func (s Users) Dismiss(user string, since time.Time) error {
 	return s.db.Update(func(tx *table.Tx) error {
 		row, err := getUser(tx, user)
-		if err != nil || len(row.Notices) == 0 {
+		if err != nil || len(row.Notices) == 0 || !row.Notices[0].Since.Equal(since) {
 			return err
 		}
 		row.Notices = row.Notices[1:]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"idlepush"
 	"idlepush/codes"
@@ -28,7 +29,7 @@ func TestNotice(t *testing.T) {
 			phone(t, s, someone(t, s, "bob"), "bob's")
 		}, true},
 		"the last, and the notice is dismissed": {0, func(s *Store, u idlepush.User) {
-			if err := s.Users.Dismiss(u.ID); err != nil {
+			if err := s.Users.Dismiss(u.ID, dawn); err != nil {
 				t.Error(err)
 			}
 		}, false},
@@ -104,7 +105,11 @@ func TestNotices(t *testing.T) {
 				if n, err := s.Users.Notice(ann.ID); err != nil || !n.Since.Equal(want.Since) || !n.Reason.Equal(want.Reason) {
 					t.Errorf("the notice is %+v, %v; want %+v", n, err, want)
 				}
-				if err := s.Users.Dismiss(ann.ID); err != nil {
+				errOther := s.Users.Dismiss(ann.ID, want.Since.Add(time.Nanosecond))
+				if n, err := s.Users.Notice(ann.ID); err != nil || !n.Reason.Equal(want.Reason) {
+					t.Errorf("after the dismissal of another it is %+v, %v; want %+v", n, err, want)
+				}
+				if err := errors.Join(errOther, s.Users.Dismiss(ann.ID, want.Since)); err != nil {
 					t.Error(err)
 				}
 			}

@@ -202,7 +202,7 @@ func linkNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	notice(codePasswordSet)
-	if err := s.Users.Dismiss(ben.ID); err != nil {
+	if err := s.Users.Dismiss(ben.ID, dawn); err != nil {
 		t.Fatal(err)
 	}
 	d := phone(t, s, ben, "phone")

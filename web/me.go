@@ -59,8 +59,13 @@ func (h *userHandlers) getMe(_ context.Context, c caller, _ *struct{}) (*body[Me
 	return &body[Me]{me}, nil
 }
 
-func (h *userHandlers) dismissNotice(_ context.Context, c caller, _ *struct{}) (*struct{}, error) {
-	return nil, h.users.Dismiss(c.user.ID)
+// seenNotice is the input that dismisses a notice.
+type seenNotice struct {
+	Since time.Time `query:"since" required:"true" doc:"That of the notice. If it is not the first one any more, nothing changes"`
+}
+
+func (h *userHandlers) dismissNotice(_ context.Context, c caller, in *seenNotice) (*struct{}, error) {
+	return nil, h.users.Dismiss(c.user.ID, in.Since)
 }
 
 // mePatch changes the fields that are present.

@@ -41,6 +41,11 @@ func (h *testServer) notice(token string) map[string]any {
 	return n
 }
 
+func (h *testServer) dismiss(token string, since any) {
+	h.t.Helper()
+	h.call(token, "DELETE", "/me/notice?since="+since.(string), nil, 204)
+}
+
 func noticeShown(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
@@ -66,30 +71,38 @@ func noticeDismissed(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
 	h.loseDevice()
+	before := h.notice(h.ben.full)
 	h.call(adminToken, "POST", "/devices", fcmDevice().with("user", h.ben.id), 201)
-	h.call(h.anna.full, "DELETE", "/me/notice", nil, 204)
+	h.dismiss(h.anna.full, before["since"])
 	h.call(h.ben.device, "POST", "/devices", browser(), 201)
 	h.call(h.ben.full, "POST", "/devices", apnsDevice(), 201)
 	if n := h.notice(h.ben.full); n["code"] != "device_by_admin" {
 		t.Errorf("what others do, or a device that is registered, ends it: %v", n)
 	}
-	h.call(h.ben.full, "DELETE", "/me/notice", nil, 204)
+	h.dismiss(h.ben.full, before["since"])
+	if n := h.notice(h.ben.full); n["code"] != "device_by_admin" {
+		t.Errorf("after another was dismissed it is %v", n)
+	}
+	h.call(h.ben.full, "DELETE", "/me/notice", nil, 422).wantFields(t, "since")
+	h.call(h.ben.full, "DELETE", "/me/notice?since=today", nil, 422).wantFields(t, "since")
+	since := h.notice(h.ben.full)["since"]
+	h.dismiss(h.ben.full, since)
 	if n := h.notice(h.ben.full); n != nil {
 		t.Errorf("after it was dismissed it is %v", n)
 	}
-	h.call(h.ben.full, "DELETE", "/me/notice", nil, 204) // there is none any more
+	h.dismiss(h.ben.full, since) // there is none any more
 }
 
 func noticeOfLostEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(h *testServer){
-		"it is dismissed":                func(h *testServer) { h.call(h.ben.full, "DELETE", "/me/notice", nil, 204) },
+		"it is dismissed":                func(h *testServer) { h.dismiss(h.ben.full, h.notice(h.ben.full)["since"]) },
 		"a device is registered":         func(h *testServer) { h.call(h.ben.full, "POST", "/devices", browser(), 201) },
 		"a device is registered by apps": func(h *testServer) { h.call(h.ben.device, "POST", "/devices", browser(), 201) },
 	} {
 		h := newTestServer(t)
 		h.loseDevice()
-		h.call(h.anna.full, "DELETE", "/me/notice", nil, 204)
+		h.dismiss(h.anna.full, h.notice(h.ben.full)["since"])
 		h.call(h.anna.full, "POST", "/devices", apnsDevice(), 201)
 		if h.notice(h.ben.full) == nil {
 			t.Fatal("what another user does ends it")

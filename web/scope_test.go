@@ -31,7 +31,7 @@ var admissions = []admission{
 	{"GET /me", nil, 401, 403, 200, 200, 403, false},
 	{"PATCH /me", object{}, 401, 403, 200, 200, 403, false},
 	{"PATCH /me", object{"password": password, "current_password": password}, 401, 403, 200, 200, 403, false},
-	{"DELETE /me/notice", nil, 401, 403, 204, 204, 403, false},
+	{"DELETE /me/notice?since=2026-11-29T08:00:00Z", nil, 401, 403, 204, 204, 403, false},
 	{"PATCH /me", object{"only_passkeys": true, "current_password": password}, 401, 403, 409, 409, 403, false},
 	{"POST /passkeys/challenge", nil, 409, 409, 409, 409, 409, false}, // the address is another
 	{"POST /passkeys/options", object{"password": password}, 401, 403, 409, 409, 403, false},
@@ -172,6 +172,7 @@ func (row admission) operation() string {
 		path = strings.Replace(path, name, "{id}", 1)
 	}
 	path = strings.Replace(path, "/clients/google", "/clients/{provider}", 1)
+	path, _, _ = strings.Cut(path, "?")
 	return strings.ToLower(method) + path
 }
 

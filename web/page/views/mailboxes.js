@@ -37,7 +37,7 @@ function told(notice, ringing) {
 		el("p", { class: "state bad" }, texts.notice(age(notice.since), reason(notice, notice.reason))),
 		el("div", { class: "buttons" },
 			ringing !== "subscribed" && el("a", { class: "button primary", href: "#/devices" }, texts.ringHere),
-			button(texts.dismiss, () => call("DELETE", "/me/notice")))); // which redraws the view
+			button(texts.dismiss, () => call("DELETE", `/me/notice?since=${encodeURIComponent(notice.since)}`)))); // which redraws the view
 }
 
 // offered returns a mailbox that somebody else offers, with what is known of it for certain.

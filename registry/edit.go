@@ -83,19 +83,9 @@ const updateCost = 15
 // besides the cursors and the people.
 func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time, cost int) (out idlepush.Account, done bool, err error) {
 	tx, now := set.tx, set.now
-	old, row, err := readAccount(tx, a.ID)
+	old, row, err := accountToUpdate(tx, a)
 	if err != nil {
 		return a, false, err
-	}
-	if old.Revision != a.Revision {
-		return a, false, ErrStale
-	}
-	at, found, err := accountsAt.Row(tx, mailboxOf(a.Host, a.Username))
-	if err != nil {
-		return a, false, err
-	}
-	if found && string(at.Key) != a.ID {
-		return a, false, ErrTaken
 	}
 	if a.Mailbox() != old.Mailbox() && len(row.Offers) > 0 {
 		row, _, err = updateOffers(set, a.ID, nil)
@@ -154,6 +144,23 @@ func updateAccount(set *queueSet, a idlepush.Account, loggedIn time.Time, cost i
 	}
 	out.OfferedTo = row.offeredTo()
 	return out, true, putAccount(tx, out, row)
+}
+
+// accountToUpdate returns the account that a is to replace, and its row. It returns ErrStale or
+// ErrTaken as Update does.
+func accountToUpdate(tx *table.Tx, a idlepush.Account) (old idlepush.Account, row accountRow, err error) {
+	old, row, err = readAccount(tx, a.ID)
+	if err == nil && old.Revision != a.Revision {
+		err = ErrStale
+	}
+	if err != nil {
+		return old, row, err
+	}
+	at, found, err := accountsAt.Row(tx, mailboxOf(a.Host, a.Username))
+	if err == nil && found && string(at.Key) != a.ID {
+		err = ErrTaken
+	}
+	return old, row, err
 }
 
 // stepTowards returns the people with at most maxSteps of the changes that lead to those wanted.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepush"
 	"idlepush/watcher/wire"
 )
 
@@ -14,8 +15,9 @@ type asker struct {
 	provider string        // that of Account.OAuth
 	again    chan struct{} // one value: the wait for a poll or for the next session is over
 
-	mu   sync.Mutex
-	conn *wire.Conn // of the session that runs; nil: none
+	mu    sync.Mutex
+	conn  *wire.Conn // of the session that runs; nil: none
+	works bool       // the login has worked elsewhere since the last session
 }
 
 func newAsker(provider string) *asker {
@@ -26,7 +28,7 @@ func newAsker(provider string) *asker {
 func (a *asker) set(conn *wire.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.conn = conn
+	a.conn, a.works = conn, false
 }
 
 // connection returns the connection of the session that runs; nil: none does.
@@ -45,6 +47,28 @@ func (a *asker) now() {
 	if conn := a.connection(); conn != nil {
 		conn.EndIdle(time.Now())
 	}
+}
+
+// loginWorks ends any wait for the next session, because the login has just worked elsewhere. It
+// reports whether there is no session.
+func (a *asker) loginWorks() bool {
+	a.mu.Lock()
+	none := a.conn == nil
+	a.works = none
+	a.mu.Unlock()
+	if none {
+		a.now()
+	}
+	return none
+}
+
+// worked reports whether loginWorks was called since, and forgets it.
+func (a *asker) worked() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	works := a.works
+	a.works = false
+	return works
 }
 
 // asked reports whether now was called since, and forgets it.
@@ -88,4 +112,18 @@ func (p *Pool) ask(which func(*asker) bool) {
 			a.now()
 		}
 	}
+}
+
+// loginWorks has the account's next session begin at once, because its login has just worked. It
+// reports whether there was none.
+func (p *Pool) loginWorks(a *idlepush.Account) bool {
+	if a.Status.Ended() {
+		now := time.Now()
+		// Run starts the session when it looks at the accounts again.
+		return a.Enabled && p.Store.SetState(*a, idlepush.Status{State: idlepush.StateNew, Since: now, LoggedIn: now}) == nil
+	}
+	p.mu.Lock()
+	asker := p.askers[a.ID]
+	p.mu.Unlock()
+	return a.Enabled && asker != nil && asker.loginWorks()
 }

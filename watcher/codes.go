@@ -140,6 +140,7 @@ var Codes = []codes.Entry{
 	{Code: "examined_folders", Text: "folders in the mailbox: {count}"},
 	{Code: "examined_unreadable", Text: "further folders, which cannot be watched because their names cannot be read: {count}"},
 	{Code: "examined_opened", Text: "watched folders that can be opened: {count}"},
+	{Code: "examined_tried_again", Text: "the mailbox was not watched, and all of this works: idlepush tries it again now"},
 	{Code: "examined_waiting", Text: "now send a mail to this mailbox, within {minutes} minutes"},
 	{Code: "examined_told", Text: "the server told of the new mail", Cases: map[string]string{
 		dated:       "the server told of the new mail {seconds} s after it came, by the date that it gave to the mail",

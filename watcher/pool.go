@@ -94,8 +94,17 @@ func (p *Pool) CheckToken(ctx context.Context, a idlepush.Account, token idlepus
 }
 
 // Examine is Dialer.Examine for an account of the store, as it is there. If a provider opens it,
-// the first step gets an access token.
-func (p *Pool) Examine(ctx context.Context, a idlepush.Account, wait time.Duration, tell func(idlepush.Step)) {
+// the first step gets an access token. If all works and the account has no session, the next one
+// begins at once.
+func (p *Pool) Examine(ctx context.Context, a idlepush.Account, wait time.Duration, told func(idlepush.Step)) {
+	works := true
+	tell := func(s idlepush.Step) {
+		told(s)
+		works = works && s.Verdict != idlepush.VerdictWrong
+		if works && s.Code == "examined_opened" && p.loginWorks(&a) {
+			told(stepOf(idlepush.VerdictOK, "examined_tried_again", 0))
+		}
+	}
 	x := &examination{p.dialer(), &a, p.access(&a), tell}
 	if x.access != nil {
 		a.Password = x.token(ctx, "")

@@ -293,15 +293,15 @@ func (s *supervisor) tell(refused bool) {
 	}
 }
 
-// awaitLogin waits until a refused login is to be tried again. With OAuth, somebody who asks ends
-// the wait: nobody is locked out for asking a provider.
+// awaitLogin waits until a refused login is to be tried again, or has worked elsewhere. With OAuth,
+// somebody who asks ends the wait: nobody is locked out for asking a provider.
 func (s *supervisor) awaitLogin(ctx context.Context) bool {
 	began := s.host.clock.read()
 	for wait := s.refusals.wait(s.wall()); wait > 0; wait = s.refusals.wait(s.wall()) {
 		if !s.asker.sleep(ctx, wait) {
 			return false
 		}
-		if s.access != nil {
+		if s.access != nil || s.asker.worked() {
 			break
 		}
 	}
@@ -335,8 +335,8 @@ func (s *supervisor) backoff(end ended, minWait time.Duration) time.Duration {
 }
 
 // pause waits before the next try. If the host failed, the wait ends when another account gets in
-// there, or when somebody asks. A wait that the failure demands ends early only if the machine
-// slept through the rest of it.
+// there, or when somebody asks. A wait that the failure demands ends early only if the login has
+// worked elsewhere, or the machine slept through the rest of it.
 func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) bool {
 	began, demanded, recovered := s.host.clock.read(), f.personal || f.minWait > 0, s.host.recovered()
 	if demanded {
@@ -355,7 +355,7 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration, f *Failure) 
 			return true
 		case <-s.asker.again:
 		}
-		if !demanded {
+		if s.asker.worked() || !demanded {
 			return true
 		}
 		timer.Reset(wait - clocks.Elapsed(began, s.host.clock.read()))

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -84,18 +85,45 @@ func (i *identity) check(ctx context.Context, origin string, client *http.Client
 	return f
 }
 
-// unreached says why nobody answers at the origin.
+// unreached says why no answer comes from the origin. Somebody who answers in another way answers
+// phones so, too; whether phones reach it is not known if nobody does.
 func (f *findings) unreached(origin string, err error) {
 	name, unknown := errors.AsType[*net.DNSError](err)
 	bad, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	_, notTLS := errors.AsType[tls.RecordHeaderError](err)
+	failed, network := errors.AsType[*net.OpError](err)
+	const proxy = "let the proxy there serve https with a certificate for this name"
 	switch {
 	case unknown && name.IsNotFound:
 		f.wrong("the DNS does not know the host of %s: check public-url, or make the record", origin)
+	case unknown:
+		f.look("whether %s leads here is not known: the DNS does not answer when asked from this machine", origin)
 	case certificate:
-		f.wrong("the certificate at %s is not trusted (%v): phones do not accept it either", origin, bad.Err)
+		f.wrong("%s answers, but its certificate is not trusted (%v), so phones refuse it, too: get one from an authority that they trust, such as Let's Encrypt", origin, bad.Err)
+	case notTLS || errors.Is(err, http.ErrSchemeMismatch):
+		f.wrong("%s answers, but without TLS: %s, and check the port in public-url", origin, proxy)
+	case network && failed.Op == "remote error":
+		f.wrong("%s answers, but offers no TLS for this name (%v): %s", origin, failed.Err, proxy)
+	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
+		f.wrong("%s takes the connection and ends it without an answer: %s, and check the port in public-url", origin, proxy)
 	default:
-		f.look("nobody answers at %s when asked from this machine: if phones reach it, its router may not let machines at home use that address; if they do not, check DNS, router and proxy", origin)
+		f.look("nobody answers at %s when asked from this machine (%s): if phones reach it, its router may not let machines at home use that address; "+
+			"if they do not, check DNS, router and proxy", origin, silence(err))
 	}
+}
+
+// silence says how nobody answers.
+func silence(err error) string {
+	errno, ofSystem := errors.AsType[syscall.Errno](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the connection is refused"
+	case ofSystem:
+		return errno.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer came in time"
+	}
+	return err.Error()
 }
 
 // getOnce sends a GET request and follows no redirect. The error has no more of the address than

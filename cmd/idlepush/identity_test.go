@@ -1,10 +1,16 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"idlepush"
@@ -30,6 +36,37 @@ func TestIdentity(t *testing.T) {
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(strings.TrimPrefix(r.URL.Path, identityPath)))
 	})
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	nameless := httptest.NewUnstartedServer(http.NotFoundHandler())
+	nameless.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	nameless.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return nil, errors.New("no certificate for that name")
+	}}
+	nameless.StartTLS()
+	defer nameless.Close()
+	saysOnly := func(text string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				conn.Read(make([]byte, 1))
+				conn.Write([]byte(text))
+				conn.Close()
+			}
+		}()
+		return "https://" + l.Addr().String()
+	}
+	fails := func(err error) *http.Client {
+		return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, err }}}
+	}
 	client := site.Client() // all servers of httptest have one certificate
 	for name, c := range map[string]struct {
 		origin string
@@ -43,8 +80,15 @@ func TestIdentity(t *testing.T) {
 		"a redirect":             {server(t, status(302, "https://www.example.org/path?x=1")).URL, client, "wrong", "sends to another address, www.example.org: "},
 		"a proxy that is closed": {server(t, status(401, "")).URL, client, "wrong", "wants a login"},
 		"a proxy without a way":  {server(t, status(502, "")).URL, client, "wrong", "does not reach idlepush"},
-		"a strange certificate":  {site.URL, &http.Client{Transport: &http.Transport{}}, "wrong", "is not trusted"},
-		"nobody":                 {"https://127.0.0.1:" + strconv.Itoa(testenv.Port(t)), client, "look", "nobody answers"},
+		"a strange certificate":  {site.URL, &http.Client{Transport: &http.Transport{}}, "wrong", "answers, but its certificate is not trusted ("},
+		"a server without TLS":   {strings.Replace(plain.URL, "http:", "https:", 1), client, "wrong", "answers, but without TLS"},
+		"no server of the web":   {saysOnly("220 mail.example.org ESMTP\r\n"), client, "wrong", "answers, but without TLS"},
+		"no certificate":         {nameless.URL, client, "wrong", "answers, but offers no TLS for this name ("},
+		"one that hangs up":      {saysOnly(""), client, "wrong", "takes the connection and ends it"},
+		"nobody":                 {"https://127.0.0.1:" + strconv.Itoa(testenv.Port(t)), client, "look", "the connection is refused"},
+		"silence":                {site.URL, fails(context.DeadlineExceeded), "look", "no answer came"},
+		"no way":                 {site.URL, fails(&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}), "look", "no route to host"},
+		"no DNS":                 {site.URL, fails(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), "look", "the DNS does not answer"},
 		"an unknown name":        {"https://no-such-host.invalid", client, "wrong", "the DNS does not know the host"},
 	} {
 		f := own.check(t.Context(), c.origin, c.client)

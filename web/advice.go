@@ -26,13 +26,20 @@ func (h *adviceHandlers) getAdvice(_ context.Context, c caller, _ *struct{}) (*b
 	if err := requireAdmin(c); err != nil {
 		return nil, err
 	}
-	found := h.found
-	if proxy := h.guard.untrusted.Load(); proxy != nil {
-		found = append(slices.Clip(found), idlepush.Reason{Code: "proxy_not_trusted"}.With("address", proxy.Addr().String()).With("network", proxy.String()))
-	}
 	advice := List[hint]{Items: []hint{}}
-	for _, r := range found {
+	for _, r := range slices.Concat(h.found, h.guard.noticed()) {
 		advice.Items = append(advice.Items, hint{r.Code, r.Params, h.codes.Sentence(r.Code, r.Params)})
 	}
 	return &body[List[hint]]{advice}, nil
+}
+
+// Noticed returns what requests have shown that admins should change about this server.
+func (s *Server) Noticed() []idlepush.Reason { return s.guard.noticed() }
+
+func (g *guard) noticed() []idlepush.Reason {
+	proxy := g.untrusted.Load()
+	if proxy == nil {
+		return nil
+	}
+	return []idlepush.Reason{idlepush.Reason{Code: "proxy_not_trusted"}.With("address", proxy.Addr().String()).With("network", proxy.String())}
 }

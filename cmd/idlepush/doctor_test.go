@@ -29,6 +29,8 @@ func TestDoctor(t *testing.T) {
 	t.Run("the report of an installation that works", doctorReport)
 	t.Run("no setting's value is in it, right or wrong", doctorSecrets)
 	t.Run("the state of a mailbox is told without its mail", doctorAccounts)
+	t.Run("what rings, what does not, and why", doctorDevices)
+	t.Run("what requests have shown is told", doctorRequests)
 	t.Run("what was found for an address is told with its source", doctorDiscovered)
 	t.Run("wrong usage says what is right", doctorUsage)
 	t.Run("one examination runs at a time, and ends with the daemon", doctorAlone)
@@ -85,7 +87,8 @@ func running(t *testing.T, args ...string) installation {
 	clock := server(t, dated(0))
 	out := near(clock)
 	out.client = site.Client() // both have the certificate of httptest
-	return installation{settings: s, store: store, transports: transports, identity: own, getenv: func(string) string { return "" }, outside: out}
+	return installation{settings: s, store: store, transports: transports, identity: own, noticed: func() []idlepush.Reason { return nil },
+		getenv: func(string) string { return "" }, outside: out}
 }
 
 // text returns the report of an installation.
@@ -111,8 +114,9 @@ func doctorReport(t *testing.T) {
 	if err := x.store.Mail.SetState(a, idlepush.Status{State: idlepush.StateWatching, Since: time.Now().Add(-3 * time.Hour), Proof: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
+	x.register(t, "phone", idlepush.StateProven)
 	got := x.text(t)
-	for pattern, with := range map[string]string{`version .*`: "VERSION", `\S*/[^ ]*/[^ ]+ can be written`: "DIR can be written", ` \(\d+ ms\)`: "", `https://\S+`: "ORIGIN", `\d+ MB`: "N MB", `\d+ KB`: "N KB",
+	for pattern, with := range map[string]string{`version .*`: "VERSION", `id [a-z0-9]+`: "id ID", `\S*/[^ ]*/[^ ]+ can be written`: "DIR can be written", ` \(\d+ ms\)`: "", `https://\S+`: "ORIGIN", `\d+ MB`: "N MB", `\d+ KB`: "N KB",
 		`is \d s (ahead of|behind) that of \S+`: "is 0 s ahead of that of HOST"} {
 		got = regexp.MustCompile(pattern).ReplaceAllString(got, with)
 	}
@@ -130,12 +134,27 @@ ok     fcm         FCM has no credentials, so apps of your own cannot register w
 ok     apns        APNs has no key, so apps of your own cannot register with it; the page and Web Push need none
 ok     webpush     Web Push has a contact, as Apple wants it
 ok     public URL  ORIGIN leads to this idlepush
-ok     mailboxes   a…@example.org: watching for 3 h
+ok     requests    none has come through a proxy that is not trusted
+ok     mailboxes   a…@example.org (id ID): watching for 3 h
+ok     devices     1 of 1 ring
 
 nothing is wrong
 `
 	if got != want {
 		t.Errorf("it is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func doctorRequests(t *testing.T) {
+	t.Parallel()
+	noticed := installation{noticed: func() []idlepush.Reason {
+		return []idlepush.Reason{idlepush.Reason{Code: "proxy_not_trusted"}.With("address", "10.0.0.1").With("network", "10.0.0.1/32")}
+	}}
+	if list := noticed.requests(t.Context()).list; !slices.Equal(verdicts(list), []idlepush.Verdict{"look"}) || !strings.Contains(list[0].Text, "set trusted-proxies to 10.0.0.1/32 ") {
+		t.Errorf("with a proxy it is %+v", list)
+	}
+	if list := (installation{}).requests(t.Context()).list; len(list) != 0 {
+		t.Errorf("without a daemon it is %+v", list)
 	}
 }
 
@@ -203,25 +222,73 @@ func doctorAccounts(t *testing.T) {
 	now := time.Now()
 	told := idlepush.Reason{Code: "folder_unavailable"}.With(codes.Case, "one_of_several").With("folder", "Secret folder").With(codes.Said, "secret words")
 	for name, c := range map[string]struct {
-		a       idlepush.Account
-		running bool
-		want    idlepush.Verdict
-		text    string
+		a    idlepush.Account
+		asOf string
+		want idlepush.Verdict
+		text string
 	}{
-		"works":            {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "watching", Since: now.Add(-49 * time.Hour)}}, true, "ok", "watching for 2 days"},
-		"has no IDLE":      {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "polling", Since: now}}, true, "ok", "polling for less than a minute"},
-		"is new":           {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "new"}}, false, "look", "new when idlepush last ran"},
-		"fails for a time": {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "retrying", Since: now.Add(-5 * time.Minute), Reason: idlepush.Reason{Code: "server_silent"}}}, true, "look", "retrying for 5 min: the mail server does not answer"},
-		"needs a person":   {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "attention", Since: now, Reason: told}}, true, "wrong", "the folder … cannot be opened: check that it still exists and is still wanted"},
-		"is paused":        {idlepush.Account{Status: idlepush.Status{State: "attention", Since: now.Add(-time.Hour)}}, true, "ok", "paused for 1 h"},
+		"works":            {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "watching", Since: now.Add(-49 * time.Hour)}}, "", "ok", "watching for 2 days"},
+		"has no IDLE":      {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "polling", Since: now}}, "", "ok", "polling for less than a minute"},
+		"is new":           {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "new"}}, " when", "look", "new when"},
+		"fails for a time": {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "retrying", Since: now.Add(-5 * time.Minute), Reason: idlepush.Reason{Code: "server_silent"}}}, "", "look", "retrying for 5 min: the mail server does not answer"},
+		"needs a person":   {idlepush.Account{Enabled: true, Status: idlepush.Status{State: "attention", Since: now, Reason: told}}, "", "wrong", "the folder … cannot be opened: check that it still exists and is still wanted"},
+		"is paused":        {idlepush.Account{Status: idlepush.Status{State: "attention", Since: now.Add(-time.Hour)}}, "", "ok", "paused for 1 h"},
 	} {
-		text := stateOf(c.a, c.running, now)
+		text := stateOf(c.a, c.asOf, now)
 		if verdictOf(c.a) != c.want || !strings.Contains(text, c.text) || strings.Contains(strings.ToLower(text), "secret") {
 			t.Errorf("%s: %s %q", name, verdictOf(c.a), text)
 		}
 	}
 	if got := shorten("for anna@example.org, <jürgen.x@exa-mple.org> and x@y: no"); got != "for a…@example.org, <j…@exa-mple.org> and x…@y: no" {
 		t.Errorf("shortened to %q", got)
+	}
+}
+
+func doctorDevices(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	refused := idlepush.Reason{Code: "webpush_timeout"}.With("host", "push.example.org")
+	paused := registry.Lane{Name: "a", Since: now.Add(-time.Hour), Until: now, Reason: idlepush.Reason{Code: "webpush_vapid_rejected"}.With("host", "push.example.org")}
+	of := func(state idlepush.State, r idlepush.Reason) idlepush.Status {
+		return idlepush.Status{State: state, Reason: r, Since: now.Add(-3 * time.Hour)}
+	}
+	for name, c := range map[string]struct {
+		d    idlepush.Device
+		want idlepush.Verdict
+		text string
+	}{
+		"rings":                     {idlepush.Device{Lane: "b", Status: of("proven", idlepush.Reason{}), Due: now}, "ok", ""},
+		"failed the last time":      {idlepush.Device{Lane: "b", Status: of("proven", refused), Due: now}, "look", "does not ring now, and something waits for it: push.example.org did not answer in time."},
+		"has nothing that waits":    {idlepush.Device{Lane: "b", Status: of("proven", refused)}, "look", "does not ring now: push"},
+		"is suspect":                {idlepush.Device{Lane: "b", Status: of("suspect", refused)}, "wrong", "does not ring, and has been tried rarely for 3 h: push"},
+		"was never reached":         {idlepush.Device{Lane: "b", Status: of("unproven", idlepush.Reason{})}, "look", "no push has reached it yet"},
+		"is refused from the start": {idlepush.Device{Lane: "b", Status: of("unproven", refused)}, "look", "does not ring now: push"},
+		"is in a lane that waits":   {idlepush.Device{Lane: "a", Status: of("proven", idlepush.Reason{}), Due: now}, "look", "does not ring now, and something waits for it: push.example.org does not accept"},
+	} {
+		if v, why := ringing(c.d, []registry.Lane{paused, {Name: "b"}}, now); v != c.want || !strings.HasPrefix(why, c.text) || why != "" && c.text == "" {
+			t.Errorf("%s: %s %q", name, v, why)
+		}
+	}
+	x := running(t)
+	if list := x.devices(t.Context()).list; !slices.Equal(verdicts(list), []idlepush.Verdict{"look"}) || !strings.Contains(list[0].Text, "none yet") {
+		t.Errorf("without a device it is %+v", list)
+	}
+	for i, state := range []idlepush.State{"proven", "proven", "unproven"} {
+		x.register(t, fmt.Sprint("Ünknown ", i), state)
+	}
+	list := x.devices(t.Context()).list
+	if !slices.Equal(verdicts(list), []idlepush.Verdict{"ok", "look"}) || list[0].Text != "2 of 3 ring" || !strings.HasPrefix(list[1].Text, "Ü… (webpush, id ") || strings.Contains(fmt.Sprint(list), "nknown") {
+		t.Errorf("it is %+v", list)
+	}
+}
+
+// register registers a device of the first user.
+func (x installation) register(t *testing.T, name string, state idlepush.State) {
+	t.Helper()
+	_, _, err := x.store.Devices.Register(idlepush.Device{User: users(t, x.store)[0].ID, Name: name, Transport: "webpush", Lane: "webpush", Content: idlepush.LevelSubject,
+		Address: idlepush.Secret("https://push.example.org/" + name), Status: idlepush.Status{State: state}}, "", time.Now())
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -119,7 +119,7 @@ func examineStored(ctx context.Context, store *registry.Store, pool *watcher.Poo
 		}
 		tell(finding{idlepush.VerdictOK, "settings", fmt.Sprintf("idlepush has the mailbox %s, at %s, and examines it with the stored login", a.Email, serverOf(a)), 0})
 		if a.Damaged() {
-			tell(finding{idlepush.VerdictWrong, "settings", "its row in the store was changed without the key: remove it, and add it again", 0})
+			tell(finding{idlepush.VerdictWrong, "settings", damagedRow, 0})
 			continue
 		}
 		examineMailbox(ctx, pool.Examine, a, m.Wait, tell)

@@ -73,8 +73,8 @@ func TestDoctorOfDaemon(t *testing.T) {
 	code, report := doctorRun(t, s, "")
 	hasLines(t, report, "ok idlepush it runs, and this is its own report", "ok settings given are listen, data, allow-mail, allow-push, fcm-credentials", "ok data ", "ok store it can be read",
 		"ok fcm Google gives an access token", "ok fcm FCM takes messages of this server", "ok apns APNs takes messages of this server (production)",
-		"look webpush iPhones", "look public URL it is not known", "ok mailboxes a…@example.org: watching")
-	if wrong := strings.Contains(report, "\nwrong "); (code == 1) != wrong {
+		"look webpush iPhones", "look public URL it is not known", "ok mailboxes a…@example.org (id ", "ok devices 4 of 4 ring")
+	if wrong := strings.Contains(report, "\nwrong "); (code == 1) != wrong || !strings.Contains(report, "): watching") {
 		t.Errorf("it exits with %d after\n%s", code, report)
 	}
 	if now := s.FCM.Requests() + s.APNs.Requests() + s.Web.Requests(); now != before+2 {
@@ -94,8 +94,8 @@ func TestDoctorOfDaemon(t *testing.T) {
 
 	s.Stop(t)
 	code, report = doctorRun(t, s, "")
-	hasLines(t, report, "ok idlepush it does not run with this data folder", "ok store it can be read", "ok fcm FCM takes", "ok mailboxes a…@example.org: watching for less than a minute when idlepush last ran")
-	if wrong := strings.Contains(report, "\nwrong "); (code == 1) != wrong {
+	hasLines(t, report, "ok idlepush it does not run with this data folder", "ok store it can be read", "ok fcm FCM takes", "ok mailboxes a…@example.org (id ", "ok devices 4 of 4 ring when idlepush last ran")
+	if wrong := strings.Contains(report, "\nwrong "); (code == 1) != wrong || !strings.Contains(report, "watching for less than a minute when idlepush last ran") {
 		t.Errorf("it exits with %d after\n%s", code, report)
 	}
 	if code, report = doctorRun(t, s, "", "Anna@example.org"); code != 0 || !strings.Contains(report, "the login works") {

@@ -10,8 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +29,8 @@ type installation struct {
 	store      *registry.Store // nil: it cannot be opened
 	broken     error           // why
 	transports push.Transports
-	identity   *identity // of the daemon; nil: none runs
+	identity   *identity                // of the daemon; nil: none runs
+	noticed    func() []idlepush.Reason // by the daemon in requests; nil: none runs
 	getenv     func(string) string
 	outside    outside
 }
@@ -102,7 +101,7 @@ func (x installation) examine(ctx context.Context, tell func(finding)) {
 	for _, t := range x.transports {
 		parts = append(parts, func(ctx context.Context) findings { return examineTransport(ctx, t) })
 	}
-	parts = append(parts, x.publicURLLeads, x.accounts)
+	parts = append(parts, x.publicURLLeads, x.requests, x.accounts, x.devices)
 	found := make([]chan findings, len(parts))
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -159,6 +158,22 @@ func examineTransport(ctx context.Context, t push.Transport) findings {
 	return f
 }
 
+// requests tells what the requests to the daemon have shown.
+func (x installation) requests(context.Context) findings {
+	f := findings{subject: "requests"}
+	if x.noticed == nil {
+		return f
+	}
+	list := x.noticed()
+	for _, r := range list {
+		f.look("%s", allCodes().Sentence(r.Code, r.Params))
+	}
+	if len(list) == 0 {
+		f.ok("none has come through a proxy that is not trusted")
+	}
+	return f
+}
+
 // publicURLLeads tells whether the public URL leads to the daemon.
 func (x installation) publicURLLeads(ctx context.Context) findings {
 	f := findings{subject: "public URL"}
@@ -171,76 +186,4 @@ func (x installation) publicURLLeads(ctx context.Context) findings {
 		return x.identity.check(ctx, origin, x.outside.client)
 	}
 	return f
-}
-
-// accounts tells the state of each account, without anything of its mail.
-func (x installation) accounts(context.Context) findings {
-	f := findings{subject: "mailboxes"}
-	if x.store == nil {
-		return f
-	}
-	list, err := x.store.Accounts.List()
-	if err != nil {
-		f.wrong("they cannot be read: %v", err)
-		return f
-	}
-	for _, a := range list {
-		f.list = append(f.list, finding{verdictOf(a), f.subject, a.Email + ": " + stateOf(a, x.identity != nil, time.Now()), 0})
-	}
-	if len(list) == 0 {
-		f.look("there is none yet")
-	}
-	return f
-}
-
-func verdictOf(a idlepush.Account) idlepush.Verdict {
-	switch {
-	case a.Damaged(), a.Enabled && a.Status.State == idlepush.StateAttention:
-		return idlepush.VerdictWrong
-	case !a.Enabled, slices.Contains([]idlepush.State{idlepush.StateWatching, idlepush.StatePolling}, a.Status.State) && a.Status.Code == "":
-		return idlepush.VerdictOK
-	}
-	return idlepush.VerdictLook
-}
-
-// stateOf returns the state of an account in words. They have neither the name of a folder nor what
-// the mail server said.
-func stateOf(a idlepush.Account, running bool, now time.Time) string {
-	text := string(a.Status.State)
-	if !a.Enabled {
-		text = "paused"
-	}
-	if !a.Status.Since.IsZero() {
-		text += " for " + age(now.Sub(a.Status.Since))
-	}
-	if !running {
-		text += " when idlepush last ran"
-	}
-	if a.Status.Code == "" {
-		return text
-	}
-	params := make(map[string]string)
-	for name, value := range a.Status.Params {
-		switch name {
-		case "said", "account":
-		case "folder":
-			params[name] = "…"
-		default:
-			params[name] = value
-		}
-	}
-	return text + ": " + allCodes().Sentence(a.Status.Code, params)
-}
-
-// age returns a time in its largest unit.
-func age(d time.Duration) string {
-	for _, unit := range []struct {
-		name string
-		of   time.Duration
-	}{{"days", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}} {
-		if d >= unit.of {
-			return strconv.Itoa(int(d/unit.of)) + " " + unit.name
-		}
-	}
-	return "less than a minute"
 }

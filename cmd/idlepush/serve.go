@@ -61,7 +61,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	} else {
 		mux := http.NewServeMux()
 		s.servePasswordLink(mux, store, log)
-		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, getenv: os.Getenv, outside: internet()}, pool)
+		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()}, pool)
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })
 	}
 	group.Go(func() error { dispatcher.Run(ctx); return nil })

@@ -20,7 +20,6 @@ func TestNumbers(t *testing.T) {
 	t.Run("mail received more than two days before the last look is old", twoDaysBefore)
 	t.Run("no mail from before the first look is notified after a renumbering", quarterHourBefore)
 	t.Run("a refused password that has never worked is tried once", refusedPasswordOnce)
-	t.Run("the docs list every reason for attention", docsAttentionReasons)
 }
 
 // docsNumbers repeats the numbers of docs/behaviour.md; the other tests use the constants.
@@ -179,27 +178,4 @@ func refusedPasswordOnce(t *testing.T) {
 			t.Errorf("after a week and %d tries the account is %+v, %v", len(s.dials), a.Status, err)
 		}
 	})
-}
-
-// docsAttentionReasons goes through the answers of a server to a login.
-func docsAttentionReasons(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../docs/behaviour.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, listed, _ := strings.Cut(string(text), "\n## Attention\n")
-	listed, _, _ = strings.Cut(listed, "\n## ")
-	failures := []*Failure{classify(errOnlyOAuth), classify(errNoPassword), classify(errNoOAuth), {Reason: idlepush.Reason{Code: "token_for_others"}, final: true}, {Reason: idlepush.Reason{Code: "client_missing"}, final: true}}
-	for _, f := range loginCodes {
-		failures = append(failures, &f)
-	}
-	for _, k := range known {
-		failures = append(failures, &k.Failure)
-	}
-	for _, f := range failures {
-		if f.final && !strings.Contains(listed, "`"+string(f.Code)+"`") {
-			t.Errorf("docs/behaviour.md does not list %s", f.Code)
-		}
-	}
 }

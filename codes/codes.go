@@ -121,7 +121,11 @@ func (t Table) Check(code Code, params map[string]string) error {
 	}
 	text := e.Text
 	if name, given := params[Case]; given {
-		if text, ok = e.Cases[name]; !ok {
+		other, ok := e.Cases[name]
+		switch {
+		case ok:
+			text = other
+		case !strings.Contains(text, "{"+Cause+"}"): // whose case it may be
 			return fmt.Errorf("%q has no case %q", code, name)
 		}
 	}

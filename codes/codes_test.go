@@ -50,6 +50,7 @@ func TestSentence(t *testing.T) {
 		{"many", map[string]string{Case: "other"}, `"many" lacks its parameter "host"`},
 		{"many", map[string]string{Case: "none"}, `"many" has no case "none"`},
 		{"outer", map[string]string{"device": "a", Cause: "filled", "host": "b"}, ""},
+		{"outer", map[string]string{"device": "a", Cause: "many", Case: "other", "host": "b"}, ""},
 		{"none", nil, `"none" has no sentence`},
 	} {
 		if err := table.Check(c.code, c.params); err == nil && c.wrong != "" || err != nil && err.Error() != c.wrong {

@@ -10,10 +10,13 @@ var Codes = []codes.Entry{
 	// The server and the connection to it
 	{Code: "host_unknown", Text: "the host name cannot be resolved: check its spelling and this server's DNS"},
 	{Code: "address_not_allowed", Text: "the mail server cannot be used: this server must not connect to its address", Cases: map[string]string{
-		privateNetwork: "the mail server cannot be used: it lies in a private network, and the admin of this server has not allowed it and its port with allow-mail",
-		unencrypted:    "the mail server cannot be used: it is not encrypted, which is only allowed at the servers and ports of allow-mail",
+		privateNetwork: "the mail server cannot be used: it lies in a private network, where the admin of this server must allow it with its port: add {entry} to allow-mail",
+		unencrypted:    "the mail server cannot be used: it is not encrypted, which the admin of this server must allow there: add {entry} to allow-mail",
 	}},
-	{Code: "connection_failed", Text: "no connection: check host and port, and whether the server is up"},
+	{Code: "connection_failed", Text: "no connection: check host and port, and whether the server is up", Cases: map[string]string{
+		refusedPort: "the connection is refused: check host and port, and whether the server is up and lets this machine in",
+		unreachable: "there is no way to the mail server: check host, and the network of the machine that idlepush runs on",
+	}},
 	{Code: "connection_lost", Text: "the connection to the mail server was lost: if it stays so, check host, port and security"},
 	{Code: "server_silent", Text: "the mail server does not answer: check host, port and security (993 is for tls, 143 for starttls), and whether the server is up"},
 	{Code: "server_faulty", Text: "what answers there does not behave as an IMAP server must: check host, port and security"},
@@ -53,7 +56,7 @@ var Codes = []codes.Entry{
 	{Code: "tls_too_old", Text: "the server speaks only old TLS, which is not safe any more: its owner must update it"},
 	{Code: "certificate_untrusted", Text: "the server's certificate is signed by nobody this machine trusts, or the server does not send the intermediate certificates: " +
 		"its owner must send them all; if the certificate is your own, let SSL_CERT_FILE name a file with your authority's certificate where idlepush runs", Cases: map[string]string{
-		atHome: "the server's certificate is signed by nobody this machine trusts: if it is your own, compare its fingerprint, and trust it here",
+		atHome: "the server's certificate is signed by nobody this machine trusts: if it is your own, compare its fingerprint, and trust it on the page",
 	}},
 	{Code: "certificate_changed", Text: "the server's certificate has changed. If it was renewed, compare its fingerprint on the page, under this mailbox, and trust it; " +
 		"if not, somebody may be in between, so do not. You trust {trusted}; the server shows {shown}"},
@@ -74,16 +77,16 @@ var Codes = []codes.Entry{
 		microsoft: "Microsoft does not accept the sign-in and does not say why: check that IMAP is switched on for the mailbox, that the user name is its main address, " +
 			"and that whoever signed in may open it. Then sign in again.",
 		notForMail: "the sign-in does not include access to mail: sign in again, and allow it",
-		workedBefore: "the mail server refuses a password that it took before: if you have changed it there, enter the new one here; " +
+		workedBefore: "the mail server refuses a password that it took before: if you have changed it there, enter the new one on the page, under this mailbox; " +
 			"if not, idlepush tries again by itself",
 	}},
-	{Code: "app_password_required", Text: "the provider wants an app password: make one in the security settings of your account there, and enter it here"},
-	{Code: "web_login_required", Text: "the provider wants you to log in on its web page first: do that, then enter the password here again", Cases: map[string]string{
-		byToken: "the provider wants you to log in on its web page first: do that, then sign in here again",
+	{Code: "app_password_required", Text: "the provider wants an app password: make one in the security settings of your account there, and enter it as the password"},
+	{Code: "web_login_required", Text: "the provider wants you to log in on its web page first: do that, then enter the password in idlepush again", Cases: map[string]string{
+		byToken: "the provider wants you to log in on its web page first: do that, then sign in again",
 	}},
 	{Code: "unsafe_login", Text: "the provider takes this for an unsafe login: switch on IMAP in its settings, and enter the authorisation code that it gives for that as the password"},
-	{Code: "imap_off", Text: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password here again", Cases: map[string]string{
-		byToken:   "IMAP is switched off for this mailbox: switch it on in the provider's settings, then sign in here again",
+	{Code: "imap_off", Text: "IMAP is switched off for this mailbox: switch it on in the provider's settings, then enter the password in idlepush again", Cases: map[string]string{
+		byToken:   "IMAP is switched off for this mailbox: switch it on in the provider's settings, then sign in again",
 		microsoft: "Microsoft took the login but does not open the mailbox: check that IMAP is switched on for it, and that the user name is its main address",
 	}},
 	{Code: "oauth_required", Text: "the provider takes no passwords for this mailbox any more: sign in with the provider instead"},
@@ -92,7 +95,7 @@ var Codes = []codes.Entry{
 	{Code: "client_missing", Text: "this server has no client for {provider} any more, and cannot open the mailbox: its admin must set one"},
 	{Code: "token_for_others", Text: "a sign-in with {provider} is not for this mail server: check host"},
 	{Code: "password_not_accepted", Text: "the server accepts no password on this connection: choose tls, or use a provider that offers app passwords"},
-	{Code: "password_expired", Text: "the password has expired: set a new one at the provider, and enter it here"},
+	{Code: "password_expired", Text: "the password has expired: set a new one at the provider, and enter it in idlepush"},
 	{Code: "contact_admin", Text: "the mail server wants you to ask its admin"},
 
 	// Folders and mail
@@ -119,9 +122,13 @@ var Codes = []codes.Entry{
 	{Code: "examined_address_fails", Text: "{address} accepts no connection; another address does"},
 	{Code: "examined_family_fails", Text: "by {family} it does not work, and idlepush uses the other: {cause}"},
 	{Code: "examined_tls", Text: "the connection is encrypted by {version}; the certificate is for {names}, by {issuer}, from {from} until {until}", Cases: map[string]string{
+		pinned:     "the connection is encrypted by {version}; the certificate is the one that was trusted by its fingerprint, for {names}, by {issuer}, from {from} until {until}",
 		endingSoon: "the connection is encrypted by {version}; the certificate for {names}, by {issuer}, from {from}, ends soon, on {until}: its owner must renew it",
 	}},
-	{Code: "examined_certificate", Text: "the certificate that the server shows is for {names}, by {issuer}, from {from} until {until}"},
+	{Code: "examined_certificate", Text: "the certificate that the server shows is for {names}, by {issuer}, from {from} until {until}; its fingerprint is {fingerprint}", Cases: map[string]string{
+		atHome: "the certificate that the server shows is for {names}, by {issuer}, from {from} until {until}. If it is your own, compare its fingerprint, {fingerprint}, " +
+			"and trust it on the page, when you add the mailbox or change it",
+	}},
 	{Code: "examined_plain", Text: "the connection is not encrypted: everybody in between can read the password and the mail"},
 	{Code: "examined_greeting", Text: "an IMAP server greets"},
 	{Code: "examined_preauth", Text: "the server asks nobody to log in"},
@@ -158,6 +165,8 @@ var Codes = []codes.Entry{
 const (
 	privateNetwork   = "private_network"
 	unencrypted      = "unencrypted"
+	refusedPort      = "refused"
+	unreachable      = "unreachable"
 	loginUnavailable = "login"
 	inCheck          = "check" // nothing is stored that would be tried again by itself
 	notAuthorized    = "not_authorized"
@@ -170,6 +179,7 @@ const (
 	oneOfSeveral     = "one_of_several"
 	idleBreaks       = "idle_breaks"
 	endingSoon       = "ends_soon"
+	pinned           = "pinned"
 	passwordOrOAuth  = "password_or_oauth"
 	onlyOAuth        = "only_oauth"
 	noPassword       = "no_password"

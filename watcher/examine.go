@@ -2,9 +2,6 @@ package watcher
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -100,7 +97,9 @@ func (x *examination) clean(text string) string { return wire.Clean(redact(text,
 // first that works; nil: none does.
 func (x *examination) connect(ctx context.Context) *wire.Conn {
 	ways := []way{{}}
-	if x.resolve != nil || x.dial == nil {
+	if addr, err := netip.ParseAddr(x.account.Host); err == nil {
+		ways = waysOf([]netip.Addr{addr.Unmap()})
+	} else if x.resolve != nil || x.dial == nil {
 		began := time.Now()
 		addrs, err := x.addresses(ctx)
 		if err != nil {
@@ -223,40 +222,6 @@ func (x *examination) report(w way, works, again bool) {
 		why.Code = "examined_family_fails"
 		x.tell(idlepush.Step{Verdict: idlepush.VerdictLook, Reason: why, Took: w.took})
 	}
-}
-
-// certificate tells what a handshake has shown.
-func (x *examination) certificate(p wire.Traced) {
-	params := append(x.describe(p.TLS.PeerCertificates[0]), "version", tls.VersionName(p.TLS.Version))
-	if time.Until(p.TLS.PeerCertificates[0].NotAfter) < endsSoon {
-		x.found(idlepush.VerdictLook, "examined_tls", p.Took, append(params, codes.Case, endingSoon)...)
-		return
-	}
-	x.found(idlepush.VerdictOK, "examined_tls", p.Took, params...)
-}
-
-// shown tells which certificate was refused.
-func (x *examination) shown(err error) {
-	if refused, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(refused.UnverifiedCertificates) > 0 {
-		x.found(idlepush.VerdictLook, "examined_certificate", 0, x.describe(refused.UnverifiedCertificates[0])...)
-	}
-}
-
-// describe returns the parameters of a certificate.
-func (x *examination) describe(c *x509.Certificate) []string {
-	names := slices.Clone(c.DNSNames)
-	for _, ip := range c.IPAddresses {
-		names = append(names, ip.String())
-	}
-	if len(names) == 0 {
-		names = []string{c.Subject.CommonName}
-	}
-	issuer := c.Issuer.CommonName
-	if len(c.Issuer.Organization) > 0 {
-		issuer = c.Issuer.Organization[0] + " " + issuer
-	}
-	day := func(at time.Time) string { return at.UTC().Format(time.DateOnly) }
-	return []string{"names", x.clean(strings.Join(names[:min(len(names), 5)], ", ")), "issuer", x.clean(issuer), "from", day(c.NotBefore), "until", day(c.NotAfter)}
 }
 
 // mechanisms tells how the server lets people in, as far as it says so before the login.

@@ -143,8 +143,8 @@ func examineFamilies(t *testing.T) {
 		want    []string
 	}{
 		"both work":                        {addrs: []netip.Addr{six, four}, want: slices.Concat([]string{"ok examined_dns"}, toldGood[:3], []string{"ok examined_connect"}, toldGood[3:])},
-		"one does not":                     {addrs: []netip.Addr{six, four}, refused: []netip.Addr{six}, want: slices.Concat([]string{"ok examined_dns", "look examined_family_fails"}, toldGood)},
-		"neither does":                     {addrs: []netip.Addr{six, four}, refused: []netip.Addr{six, four}, want: []string{"ok examined_dns", "wrong connection_failed", "wrong connection_failed"}},
+		"one does not":                     {addrs: []netip.Addr{six, four}, refused: []netip.Addr{six}, want: slices.Concat([]string{"ok examined_dns", "look examined_family_fails/refused"}, toldGood)},
+		"neither does":                     {addrs: []netip.Addr{six, four}, refused: []netip.Addr{six, four}, want: []string{"ok examined_dns", "wrong connection_failed/refused", "wrong connection_failed/refused"}},
 		"one address of a family does not": {addrs: []netip.Addr{four, other}, refused: []netip.Addr{four}, want: slices.Concat([]string{"ok examined_dns", "look examined_address_fails"}, toldGood)},
 		"the name is unknown":              {err: dns, want: []string{"wrong host_unknown"}},
 		"the name has no address":          {want: []string{"wrong host_unknown"}},
@@ -274,15 +274,17 @@ func examineDovecot(t *testing.T) {
 		edit     func(*idlepush.Account, *Dialer)
 		want     []string
 	}{
-		"TLS":                  {"tls", func(*idlepush.Account, *Dialer) {}, append([]string{"ok examined_dns", "ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting"}, rest...)},
-		"STARTTLS":             {"starttls", func(*idlepush.Account, *Dialer) {}, append([]string{"ok examined_dns", "ok examined_connect", "ok examined_greeting", "look examined_tls/ends_soon"}, rest...)},
-		"a wrong password":     {"tls", func(a *idlepush.Account, _ *Dialer) { a.Password = "no" }, []string{"ok examined_dns", "ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting", "ok examined_mechanisms", "wrong login_refused"}},
-		"an unknown authority": {"tls", func(_ *idlepush.Account, d *Dialer) { d.TLS = &tls.Config{} }, []string{"ok examined_dns", "ok examined_connect", "look examined_certificate", "wrong certificate_untrusted/home"}},
+		"TLS":                  {"tls", func(*idlepush.Account, *Dialer) {}, append([]string{"ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting"}, rest...)},
+		"STARTTLS":             {"starttls", func(*idlepush.Account, *Dialer) {}, append([]string{"ok examined_connect", "ok examined_greeting", "look examined_tls/ends_soon"}, rest...)},
+		"a wrong password":     {"tls", func(a *idlepush.Account, _ *Dialer) { a.Password = "no" }, []string{"ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting", "ok examined_mechanisms", "wrong login_refused"}},
+		"an unknown authority": {"tls", func(_ *idlepush.Account, d *Dialer) { d.TLS = &tls.Config{} }, []string{"ok examined_connect", "look examined_certificate/home", "wrong certificate_untrusted/home"}},
 		"a certificate that is pinned": {"tls", func(a *idlepush.Account, d *Dialer) {
 			d.TLS, a.Pin = &tls.Config{}, shownAt(t, a)
-		}, append([]string{"ok examined_dns", "ok examined_connect", "look examined_tls/ends_soon", "ok examined_greeting"}, rest...)},
-		"a forbidden address": {"tls", func(_ *idlepush.Account, d *Dialer) { d.Permit = forbidAll }, []string{"ok examined_dns", "wrong address_not_allowed"}},
-		"TLS at another port": {"starttls", func(a *idlepush.Account, _ *Dialer) { a.Security = "tls" }, []string{"ok examined_dns", "ok examined_connect", "wrong tls_failed"}},
+		}, append([]string{"ok examined_connect", "ok examined_tls/pinned", "ok examined_greeting"}, rest...)},
+		"an unknown authority in the public internet": {"tls", func(_ *idlepush.Account, d *Dialer) { d.TLS, d.Permit = &tls.Config{}, asPublic },
+			[]string{"ok examined_connect", "look examined_certificate", "wrong certificate_untrusted"}},
+		"a forbidden address": {"tls", func(_ *idlepush.Account, d *Dialer) { d.Permit = forbidAll }, []string{"wrong address_not_allowed"}},
+		"TLS at another port": {"starttls", func(a *idlepush.Account, _ *Dialer) { a.Security = "tls" }, []string{"ok examined_connect", "wrong tls_failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := steps(t, dovecot(c.security, c.edit)); !slices.Equal(got, c.want) {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -60,6 +62,9 @@ func (f *Failure) Text() string { return sentences.Sentence(f.Code, f.Told().Par
 // diagnose makes a Failure of what ended a session or a check.
 func diagnose(a *idlepush.Account, err error) *Failure {
 	f := classify(err)
+	if f.Code == "address_not_allowed" && f.Params != nil {
+		f.Reason = f.With("entry", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+	}
 	if a.OAuth != "" {
 		f = f.byToken(a, err)
 	} else if f.Code == "login_refused" && f.Params[codes.Case] == unexplained && providerOf(a.Host).microsoft {
@@ -244,8 +249,22 @@ func connectionFailure(err error) *Failure {
 	if protocol || limit {
 		return &Failure{Reason: idlepush.Reason{Code: "server_faulty"}, Field: "port"}
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return &Failure{Reason: idlepush.Reason{Code: "connection_failed"}, Field: "port"}
+	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op != "read" && failed.Op != "write" {
+		return &Failure{Reason: notConnected(err), Field: "port"}
 	}
 	return &Failure{Reason: idlepush.Reason{Code: "connection_lost"}}
+}
+
+// notConnected returns the reason for which there is no connection.
+func notConnected(err error) idlepush.Reason {
+	r := idlepush.Reason{Code: "connection_failed"}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return r.With(codes.Case, refusedPort)
+	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH):
+		return r.With(codes.Case, unreachable)
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return idlepush.Reason{Code: "server_silent"}
+	}
+	return r
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +32,7 @@ import (
 func TestFailure(t *testing.T) {
 	t.Parallel()
 	t.Run("a failure says what to do, and stops the account only if a person must act", failureActions)
+	t.Run("how there is no connection, and what an admin must allow", failureConnection)
 	t.Run("a server of old TLS differs from one without TLS", oldTLSFailure)
 	t.Run("a password that a server sends back is not shown", passwordRedacted)
 	t.Run("reconnects are spread over time", backoffSpreads)
@@ -95,6 +97,42 @@ func failureActions(t *testing.T) {
 		}
 		if !errors.Is(f, c.err) {
 			t.Errorf("%s: the cause is lost", name)
+		}
+	}
+}
+
+// failureConnection goes through the ways in which there is no connection.
+func failureConnection(t *testing.T) {
+	t.Parallel()
+	a := idlepush.Account{Host: "nas.home", Port: 14993}
+	dial := func(err error) error { return fmt.Errorf("connect: %w", &net.OpError{Op: "dial", Err: err}) }
+	for name, c := range map[string]struct {
+		err    error
+		code   codes.Code
+		words  string
+		unsaid string
+	}{
+		"refused":                 {dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), "connection_failed", "the connection is refused", ""},
+		"no network":              {dial(os.NewSyscallError("connect", syscall.ENETUNREACH)), "connection_failed", "there is no way to the mail server", ""},
+		"no such host here":       {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), "connection_failed", "there is no way to the mail server", ""},
+		"silence":                 {dial(os.NewSyscallError("connect", syscall.ETIMEDOUT)), "server_silent", "does not answer", ""},
+		"anything else":           {dial(errors.New("?")), "connection_failed", "no connection", ""},
+		"reset later":             {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, "connection_lost", "was lost", ""},
+		"broken later":            {&net.OpError{Op: "write", Err: syscall.EPIPE}, "connection_lost", "was lost", ""},
+		"private, not allowed":    {dial(&netguard.ForbiddenError{Err: netguard.ErrPrivate}), "address_not_allowed", "add nas.home:14993 to allow-mail", ""},
+		"unencrypted":             {dial(&netguard.ForbiddenError{Err: netguard.ErrPlain}), "address_not_allowed", "add nas.home:14993 to allow-mail", ""},
+		"forbidden for any other": {dial(&netguard.ForbiddenError{Err: errors.New("?")}), "address_not_allowed", "must not connect", "nas.home"},
+	} {
+		f := diagnose(&a, c.err)
+		if f.Code != c.code || sentences.Check(f.Code, f.Params) != nil || !strings.Contains(f.Error(), c.words) || c.unsaid != "" && strings.Contains(f.Error(), c.unsaid) {
+			t.Errorf("%s: %s", name, f.Error())
+		}
+	}
+	for host, want := range map[string]string{"::1": "[::1]:14993", "192.168.1.5": "192.168.1.5:14993"} {
+		f := diagnose(&idlepush.Account{Host: host, Port: 14993}, dial(&netguard.ForbiddenError{Err: netguard.ErrPrivate}))
+		entry := f.Params["entry"]
+		if _, err := netguard.ParseMail(entry); err != nil || entry != want {
+			t.Errorf("for %s the entry is %q, %v", host, entry, err)
 		}
 	}
 }

@@ -140,7 +140,7 @@ func TestDoctorOfMailbox(t *testing.T) {
 		"no end of line":     {s.Mail.Password, at, 0, []string{"ok server the login works"}},
 		"a wrong password":   {"planted-wrong\n", at, 1, []string{"ok server the server takes a password", "wrong server the mail server refuses"}},
 		"no password":        {"", at, 0, []string{"look server there is nothing to log in with"}},
-		"a closed port":      {"", []string{"ben@example.org", "--host", "localhost", "--port", "1"}, 1, []string{"wrong server no connection"}},
+		"a closed port":      {"", []string{"ben@example.org", "--host", "localhost", "--port", "1"}, 1, []string{"wrong server the connection is refused"}},
 		"a wrong security":   {"", append(at, "--security", "starttls"), 1, []string{"wrong server "}},
 		"no server found":    {"", []string{"ben@no-such-domain.invalid"}, 1, []string{"wrong settings No settings were found"}},
 	} {

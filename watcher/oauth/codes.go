@@ -17,20 +17,20 @@ var Codes = []codes.Entry{
 	// The admin of this server must act.
 	{Code: "client_refused", Text: "{provider} does not accept this server's client: its admin must compare client id and secret with those registered there", Cases: map[string]string{
 		secretWrong:    "{provider} does not accept the secret of this server's client: its admin must enter the value of the secret, not its id",
-		secretExpired:  "the secret of this server's client has expired: its admin must make a new one at {provider} and enter it here",
+		secretExpired:  "the secret of this server's client has expired: its admin must make a new one at {provider} and enter it in idlepush",
 		clientUnknown:  "{provider} does not know this server's client: its admin must compare the client id with the one registered there",
-		secretMissing:  `{provider} wants a secret of this server's client: its admin must set "Allow public client flows" to Yes in the registration there, or enter a secret here`,
-		secretNeedless: "{provider} has registered this server's client as a public one, which has no secret: its admin must remove the secret here, or move the redirect URL to the platform Web in the registration there",
+		secretMissing:  `{provider} wants a secret of this server's client: its admin must set "Allow public client flows" to Yes in the registration there, or enter a secret in idlepush`,
+		secretNeedless: "{provider} has registered this server's client as a public one, which has no secret: its admin must remove the secret in idlepush, or move the redirect URL to the platform Web in the registration there",
 	}},
 	{Code: "client_not_permitted", Text: "{provider} does not permit this server's client to sign people in this way: its admin must register it for mail, with codes and refresh tokens", Cases: map[string]string{
 		accountTypes: "this server's client is registered at {provider} for other kinds of accounts: its admin must allow personal accounts and those of any organization",
 		singlePage:   "this server's client is registered at {provider} as a single-page application: its admin must register it as a web or public client",
 	}},
-	{Code: "redirect_refused", Text: "{provider} does not know the redirect URL of this server's client: its admin must register there the public URL followed by /oauth, exactly as it is written here"},
+	{Code: "redirect_refused", Text: "{provider} does not know the redirect URL of this server's client: its admin must register there the public URL followed by /oauth, exactly as idlepush shows it"},
 	{Code: "scope_refused", Text: "{provider} does not give this server's client access to mail: its admin must register it for mail"},
 	{Code: "request_refused", Text: "{provider} does not understand the request of this server: its admin must compare the client with the one registered there"},
 	{Code: "no_refresh_token", Text: "{provider} has let idlepush in for a short time only: the admin of this server must register the client for offline access, which gives a refresh token"},
-	{Code: "provider_forbidden", Text: "this server must not connect to {provider}: it lies in a private network, and the admin has not allowed it and its port with allow-mail"},
+	{Code: "provider_forbidden", Text: "this server must not connect to {provider}: it lies in a private network, where the admin of this server must allow it with its port in allow-mail"},
 
 	// The provider's metadata cannot be used.
 	{Code: "issuer_invalid", Text: "an issuer must be the https address of an authorization server, without query and fragment"},

@@ -131,7 +131,7 @@ func TestSecretAndRegistration(t *testing.T) {
 		{`{"error":"invalid_client","error_description":"AADSTS7000218: The request body must contain the following parameter: 'client_assertion' or 'client_secret'.","error_codes":[7000218]}`,
 			"AADSTS7000218", `set "Allow public client flows" to Yes`},
 		{`{"error":"invalid_client","error_description":"AADSTS700025: Client is public so neither 'client_assertion' nor 'client_secret' should be presented.","error_codes":[700025]}`,
-			"AADSTS700025", "remove the secret here"},
+			"AADSTS700025", "remove the secret in idlepush"},
 	} {
 		for _, what := range []asked{asksCode, asksDevice, asksRefresh} {
 			e := (Provider{Title: "Microsoft"}).refused(parseAnswer(401, nil, []byte(c.body), time.Now()), what)

@@ -41,13 +41,13 @@ func TestExamine(t *testing.T) {
 	s.Mail.Stop(t)
 	p.Click(t, "Examine now")
 	p.WaitText(t, "A step does not work:")
-	p.WaitText(t, "Wrong: no connection: check host and port, and whether the server is up")
+	p.WaitText(t, "Wrong: the connection is refused: check host and port, and whether the server is up")
 	if text := p.Text(t); strings.Contains(text, "the login works") || strings.Contains(text, s.Mail.Password) {
 		t.Errorf("the page says %s", text)
 	}
 	p.Eval(t, nil, translate, translated(watcher.Codes))
 	p.Click(t, "Examine now")
-	p.WaitText(t, "Wrong: ¡no connection")
+	p.WaitText(t, "Wrong: ¡the connection is refused")
 	chromium.Close(t)
 	s.Stop(t)
 	s.CheckNoSecrets(t)

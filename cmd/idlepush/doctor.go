@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"idlepush"
-	"idlepush/watcher"
 )
 
 const doctorCommand = "idlepush doctor"
@@ -72,32 +71,19 @@ func (d *doctor) installation(ctx context.Context) error {
 	return nil
 }
 
-// examinedMailbox is what the daemon is asked to examine.
-type examinedMailbox struct {
-	Email string
-	Wait  bool
-}
-
-// serveDoctor serves what the command doctor asks of the daemon, until ctx ends. One examination
-// runs at a time.
-func serveDoctor(ctx context.Context, mux *http.ServeMux, x installation, pool *watcher.Pool) {
+// serveDoctor serves what the command doctor asks of the daemon, until ctx ends. One command at a
+// time has the installation examined.
+func serveDoctor(ctx context.Context, mux *http.ServeMux, x installation, mailboxes thisProcess) {
 	var one sync.Mutex
-	alone := func(examine func() error) error {
+	mux.HandleFunc("POST /doctor", tellCommand(ctx, func(ctx context.Context, _ struct{}, tell func(finding)) error {
 		if !one.TryLock() {
-			return errors.New("another examination runs: try again when it is over")
+			return errors.New("the installation is being examined: try again in half a minute")
 		}
 		defer one.Unlock()
-		return examine()
-	}
-	mux.HandleFunc("POST /doctor", tellCommand(ctx, func(ctx context.Context, _ struct{}, tell func(finding)) error {
-		return alone(func() error {
-			x.examine(ctx, tell)
-			return nil
-		})
+		x.examine(ctx, tell)
+		return nil
 	}))
-	mux.HandleFunc("POST /doctor/mailbox", tellCommand(ctx, func(ctx context.Context, in examinedMailbox, tell func(finding)) error {
-		return alone(func() error { return examineStored(ctx, x.store, pool, in, tell) })
-	}))
+	mailboxes.serve(ctx, mux)
 }
 
 // flags declares the flags of a mailbox that is not, or not yet, one of the store's.

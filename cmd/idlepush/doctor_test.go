@@ -33,7 +33,8 @@ func TestDoctor(t *testing.T) {
 	t.Run("what requests have shown is told", doctorRequests)
 	t.Run("what was found for an address is told with its source", doctorDiscovered)
 	t.Run("wrong usage says what is right", doctorUsage)
-	t.Run("one examination runs at a time, and ends with the daemon", doctorAlone)
+	t.Run("one examination of the installation runs at a time, and ends with the daemon", doctorAlone)
+	t.Run("an examination of a mailbox that is stopped blames nobody", doctorStopped)
 }
 
 // server returns a TLS server that runs until the test ends.
@@ -334,8 +335,8 @@ func doctorUsage(t *testing.T) {
 		"a@example.org --password planted":                   "-password",
 		"anna":                                               "no mail address",
 	} {
-		code, _, errs := command(append([]string{"doctor", "--data", t.TempDir()}, strings.Fields(args)...)...)
-		if code != 2 || !strings.Contains(errs, want) || strings.Contains(errs, "planted") {
+		code, out, errs := command(append([]string{"doctor", "--data", t.TempDir()}, strings.Fields(args)...)...)
+		if code != 2 || out != "" || !strings.Contains(errs, want) || strings.Contains(errs, "planted") {
 			t.Errorf("%s: %d, %q", args, code, errs)
 		}
 	}
@@ -346,9 +347,9 @@ func doctorUsage(t *testing.T) {
 	for _, c := range []struct {
 		given, want givenMailbox
 	}{
-		{givenMailbox{host: "a"}, givenMailbox{host: "a", security: "tls", port: 993}},
-		{givenMailbox{host: "a", security: "starttls"}, givenMailbox{host: "a", security: "starttls", port: 143}},
-		{givenMailbox{host: "a", security: "none", port: 7}, givenMailbox{host: "a", security: "none", port: 7}},
+		{givenMailbox{email: "a@example.org", host: "a"}, givenMailbox{email: "a@example.org", host: "a", security: "tls", port: 993}},
+		{givenMailbox{email: "a@example.org", host: "a", security: "starttls"}, givenMailbox{email: "a@example.org", host: "a", security: "starttls", port: 143}},
+		{givenMailbox{email: "a@example.org", host: "a", security: "none", port: 7}, givenMailbox{email: "a@example.org", host: "a", security: "none", port: 7}},
 	} {
 		if err := c.given.complete(); err != nil || c.given != c.want {
 			t.Errorf("%+v, %v, want %+v", c.given, err, c.want)
@@ -370,11 +371,11 @@ func doctorAlone(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	mux := http.NewServeMux()
-	serveDoctor(ctx, mux, x, nil)
+	serveDoctor(ctx, mux, x, thisProcess{})
 	daemon := httptest.NewServer(mux)
 	defer daemon.Close()
-	ask := func() string {
-		resp, err := http.Post(daemon.URL+"/doctor", "application/json", strings.NewReader("{}"))
+	ask := func(path string) string {
+		resp, err := http.Post(daemon.URL+path, "application/json", strings.NewReader("{}"))
 		if err != nil {
 			return err.Error()
 		}
@@ -384,13 +385,31 @@ func doctorAlone(t *testing.T) {
 		return text.String()
 	}
 	first := make(chan string)
-	go func() { first <- ask() }()
+	go func() { first <- ask("/doctor") }()
 	<-entered
-	if got := ask(); !strings.Contains(got, "another examination runs") {
+	if got := ask("/doctor"); !strings.Contains(got, "is being examined") {
 		t.Errorf("a second one gets %q", got)
 	}
+	if got := ask(storedPath); got != "" {
+		t.Errorf("that of a mailbox gets %q", got)
+	}
 	stop()
-	if got := <-first; !strings.Contains(got, `"mailboxes"`) {
+	if got := <-first; !strings.Contains(got, `"mailboxes"`) || !strings.Contains(got, "has cut this short") {
 		t.Errorf("the first gets %q", got)
+	}
+}
+
+func doctorStopped(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	var list []finding
+	examineMailbox(ctx, func(ctx context.Context, _ idlepush.Account, _ time.Duration, tell func(idlepush.Step)) {
+		tell(idlepush.Step{Verdict: "ok", Reason: idlepush.Reason{Code: "examined_greeting"}})
+		stop()
+		<-ctx.Done()
+		tell(idlepush.Step{Verdict: "wrong", Reason: idlepush.Reason{Code: "connection_lost"}})
+	}, idlepush.Account{}, false, func(f finding) { list = append(list, f) })
+	if !slices.Equal(verdicts(list), []idlepush.Verdict{"ok", "look"}) || list[1] != cutShort {
+		t.Errorf("told %+v", list)
 	}
 }

@@ -1,26 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"idlepush"
-	"idlepush/codes"
 	"idlepush/netguard"
-	"idlepush/registry"
-	"idlepush/watcher"
 	"idlepush/watcher/discover"
 )
 
@@ -42,6 +33,8 @@ type givenMailbox struct {
 // complete checks the fields, and fills in those that follow from others.
 func (m *givenMailbox) complete() error {
 	switch {
+	case !discover.IsAddress(m.email):
+		return errors.New("the argument is no mail address")
 	case m.host == "" && (m.port != 0 || m.security != ""):
 		return errors.New("--port and --security need --host")
 	case m.host == "":
@@ -65,116 +58,60 @@ func (m *givenMailbox) complete() error {
 // mailbox examines a mailbox: with its stored login if it is one of the store's and no server is
 // given, otherwise with settings that are given or found, and a password that is asked for.
 func (d *doctor) mailbox(ctx context.Context, m givenMailbox) error {
+	by, closed, err := d.examiner(ctx)
+	if err != nil {
+		return err
+	}
+	defer closed()
 	if m.host == "" && m.username == "" {
-		stored, err := d.stored(ctx, examinedMailbox{m.email, m.wait})
-		if stored || err != nil {
+		known := false
+		err := by.stored(ctx, examinedMailbox{m.email, m.wait}, func(f finding) {
+			known = true
+			d.report.print(f)
+		})
+		if known || err != nil {
 			return err
 		}
 	}
-	a, ways, err := d.found(ctx, m)
+	login, ways, err := d.found(ctx, by, m)
 	if len(ways) == 0 || err != nil {
 		return err
 	}
 	if !slices.Equal(ways, []string{discover.OAuth}) {
-		if a.Password, err = d.password(ctx, a); err != nil {
+		if login.Password, err = d.password(ctx, login); err != nil {
 			return err
 		}
 	}
-	examineMailbox(ctx, d.dialer().Examine, a, m.wait, d.report.print)
-	return nil
-}
-
-// stored examines the accounts of the store that have the address, and reports whether there is
-// one. It asks the daemon. If none runs, it opens the store itself.
-func (d *doctor) stored(ctx context.Context, m examinedMailbox) (found bool, err error) {
-	tell := func(f finding) {
-		found = true
-		d.report.print(f)
-	}
-	err = hearDaemon(ctx, d.data, "/doctor/mailbox", m, tell)
-	if !errors.Is(err, errNoDaemon) {
-		return found, err
-	}
-	store, err := openStopped(d.settings)
-	if errors.Is(err, registry.ErrInUse) {
-		return false, err
-	}
-	if err != nil {
-		return false, nil // there may be no installation at all
-	}
-	defer store.Close()
-	pool, _ := d.pool(store, slog.New(slog.DiscardHandler))
-	return found, examineStored(ctx, store, pool, m, tell)
-}
-
-// examineStored examines the accounts that have the address.
-func examineStored(ctx context.Context, store *registry.Store, pool *watcher.Pool, m examinedMailbox, tell func(finding)) error {
-	accounts, err := store.Accounts.List()
-	if err != nil {
-		return err
-	}
-	for _, a := range accounts {
-		if !strings.EqualFold(a.Email, m.Email) {
-			continue
-		}
-		tell(finding{idlepush.VerdictOK, "settings", fmt.Sprintf("idlepush has the mailbox %s, at %s, and examines it with the stored login", a.Email, serverOf(a)), 0})
-		if a.Damaged() {
-			tell(finding{idlepush.VerdictWrong, "settings", damagedRow, 0})
-			continue
-		}
-		examineMailbox(ctx, pool.Examine, a, m.Wait, tell)
-	}
-	return nil
-}
-
-// examineMailbox examines a mail server and the login. What the server says is told without the
-// user name.
-func examineMailbox(ctx context.Context, examine func(context.Context, idlepush.Account, time.Duration, func(idlepush.Step)), a idlepush.Account, wait bool, tell func(finding)) {
-	limit, sent := mailboxWait, time.Duration(0)
-	if wait {
-		sent = sentWait
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit+sent)
-	defer cancel()
-	examine(ctx, a, sent, func(s idlepush.Step) {
-		if said := s.Params[codes.Said]; said != "" {
-			s.Reason = s.With(codes.Said, strings.ReplaceAll(said, a.Username, "…"))
-		}
-		tell(findingOf("server", s, allCodes()))
-	})
+	return by.logIn(ctx, login, d.report.print)
 }
 
 func serverOf(a idlepush.Account) string {
 	return fmt.Sprintf("%s (%s)", net.JoinHostPort(a.Host, fmt.Sprint(a.Port)), a.Security)
 }
 
-// found returns the account with the settings that are given, or else found for its address, and
-// the ways to log in; none: no settings were found.
-func (d *doctor) found(ctx context.Context, m givenMailbox) (a idlepush.Account, ways []string, err error) {
-	a = idlepush.Account{Email: m.email, Host: m.host, Port: m.port, Security: idlepush.Security(m.security), Username: cmp.Or(m.username, m.email), Folders: []string{"INBOX"}}
+// found returns the login with the settings that are given, or else found for its address, and the
+// ways to log in; none: no settings were found.
+func (d *doctor) found(ctx context.Context, by examiner, m givenMailbox) (l login, ways []string, err error) {
+	l = login{Email: m.email, Host: m.host, Port: m.port, Security: m.security, Username: cmp.Or(m.username, m.email), Wait: m.wait}
 	if m.host != "" {
-		return a, []string{discover.Password}, nil
+		return l, []string{discover.Password}, nil
 	}
-	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: d.allowMail.Permit}
-	result, err := finder.Find(ctx, m.email)
-	if errors.Is(err, discover.ErrAddress) {
-		return a, nil, usageError{errors.New("the argument is no mail address")}
-	}
+	result, err := by.find(ctx, m.email)
 	if err != nil {
-		return a, nil, err
+		return l, nil, err
 	}
 	for _, f := range discovered(result) {
 		d.report.print(f)
 	}
 	if len(result.Settings) == 0 {
-		return a, nil, nil
+		return l, nil, nil
 	}
 	best := result.Settings[0]
-	a.Host, a.Port, a.Security, a.Username = best.Host, best.Port, idlepush.Security(best.Security), cmp.Or(m.username, best.Username)
+	l.Host, l.Port, l.Security, l.Username = best.Host, best.Port, best.Security, cmp.Or(m.username, best.Username)
 	if len(best.Auth) == 0 {
-		return a, []string{discover.Password}, nil
+		return l, []string{discover.Password}, nil
 	}
-	return a, best.Auth, nil
+	return l, best.Auth, nil
 }
 
 // foundIn says where settings were found.
@@ -231,34 +168,4 @@ func discovered(r discover.Result) []finding {
 		}
 	}
 	return f.list
-}
-
-// password asks for the password of the account: on a terminal without echo, otherwise it is the
-// first line of the input. It may be empty.
-func (d *doctor) password(ctx context.Context, a idlepush.Account) (idlepush.Secret, error) {
-	file, ok := d.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		line, err := bufio.NewReader(d.stdin).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		return idlepush.Secret(strings.TrimRight(line, "\r\n")), nil
-	}
-	before, err := term.GetState(int(file.Fd()))
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	// Reading does not end with ctx, and the terminal must not stay without echo.
-	stop := context.AfterFunc(ctx, func() {
-		term.Restore(int(file.Fd()), before)
-		os.Exit(1)
-	})
-	defer stop()
-	fmt.Fprintf(d.asks, "Password of %s at %s (empty: look without a login): ", a.Email, a.Host)
-	text, err := term.ReadPassword(int(file.Fd()))
-	fmt.Fprintln(d.asks)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	return idlepush.Secret(text), nil
 }

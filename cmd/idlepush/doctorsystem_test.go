@@ -85,14 +85,24 @@ func TestDoctorOfDaemon(t *testing.T) {
 	}
 
 	code, report = doctorRun(t, s, "", "anna@example.org")
-	hasLines(t, report, "ok settings idlepush has the mailbox a…@example.org, at localhost:", "ok server localhost is in the DNS", "ok server 127.0.0.1:", "ok server an IMAP server greets",
+	hasLines(t, report, "ok settings idlepush has the mailbox a…@example.org (id ", "ok server localhost is in the DNS", "ok server 127.0.0.1:", "ok server an IMAP server greets",
 		"ok server the login works", "ok server the server offers IDLE", "ok server watched folders that can be opened: 1")
 	if code != 0 {
 		t.Errorf("of a mailbox that works it exits with %d:\n%s", code, report)
 	}
 	doctorWaits(t, s)
+	// The command alone could not reach the server.
+	other := []string{"ben@example.org", "--host", "localhost", "--port", strconv.Itoa(s.Mail.TLSPort), "--username", s.Mail.User, "--allow-mail", "192.0.2.1"}
+	if code, report = doctorRun(t, s, s.Mail.Password, other...); code != 0 || !strings.Contains(report, "the login works") || strings.Contains(report, "does not run") {
+		t.Errorf("of another mailbox it exits with %d:\n%s", code, report)
+	}
 
 	s.Stop(t)
+	code, report = doctorRun(t, s, s.Mail.Password, other...)
+	hasLines(t, report, "look idlepush it does not run with this data folder: this command looks with its own settings", "wrong server the mail server cannot be used")
+	if code != 1 {
+		t.Errorf("of another mailbox it exits with %d without a daemon", code)
+	}
 	code, report = doctorRun(t, s, "")
 	hasLines(t, report, "ok idlepush it does not run with this data folder", "ok store it can be read", "ok fcm FCM takes", "ok mailboxes a…@example.org (id ", "ok devices 4 of 4 ring when idlepush last ran")
 	if wrong := strings.Contains(report, "\nwrong "); (code == 1) != wrong || !strings.Contains(report, "watching for less than a minute when idlepush last ran") {

@@ -95,6 +95,7 @@ func (x installation) public() string {
 // examine looks at all parts of the installation at once, and tells what it finds in their order.
 // A part that fails does not end the others.
 func (x installation) examine(ctx context.Context, tell func(finding)) {
+	stopping := ctx
 	ctx, cancel := context.WithTimeout(ctx, partWait)
 	defer cancel()
 	parts := []func(context.Context) findings{x.program, x.givenSettings, x.dataFolder, x.openedStore, x.clock, x.dns, x.families}
@@ -113,6 +114,9 @@ func (x installation) examine(ctx context.Context, tell func(finding)) {
 		for _, one := range (<-f).list {
 			tell(one)
 		}
+	}
+	if stopping.Err() != nil {
+		tell(cutShort)
 	}
 }
 

@@ -40,7 +40,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		fmt.Fprint(stderr, usage)
 		return 2
 	}
-	ctx, stop := untilSignal(stderr)
+	ctx, stop := untilSignal(stderr, farewell(args[0]))
 	defer stop()
 	var err error
 	switch args[0] {
@@ -68,6 +68,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		err = demo(ctx, stdout)
 	case "doctor":
 		err = runDoctor(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
+		if ctx.Err() != nil {
+			return 1
+		}
 	case "password-link":
 		err = runPasswordLink(ctx, args[1:], getenv, stdout)
 	case "version", "-version", "--version":
@@ -133,10 +136,19 @@ func checkNoProxy(getenv func(string) string) error {
 	return nil
 }
 
+// farewell is what is said when a command is interrupted.
+func farewell(command string) string {
+	switch command {
+	case "serve", "demo":
+		return "stopping; pushes in flight may take a few seconds to finish, a second signal exits at once"
+	}
+	return "interrupted"
+}
+
 // untilSignal returns a context that the first SIGINT, SIGTERM or SIGHUP cancels, for a clean end.
-// The second signal exits at once. The function that it returns stops this and waits for its
-// goroutine.
-func untilSignal(stderr io.Writer) (context.Context, context.CancelFunc) {
+// It says farewell. The second signal exits at once. The function that it returns stops this and
+// waits for its goroutine.
+func untilSignal(stderr io.Writer, farewell string) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -155,7 +167,7 @@ func untilSignal(stderr io.Writer) (context.Context, context.CancelFunc) {
 			if n > 0 {
 				os.Exit(1)
 			}
-			fmt.Fprintln(stderr, "idlepush: stopping; pushes in flight may take a few seconds to finish, a second signal exits at once")
+			fmt.Fprintln(stderr, "idlepush: "+farewell)
 			cancel()
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,9 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	own := new(identity)
 	handler := own.wrap(api)
 	listener, err := net.Listen("tcp", s.listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: another program has that port, or another idlepush: give a free one, such as --listen 127.0.0.1:8081", err)
+	}
 	if err != nil {
 		return fmt.Errorf("setting listen: %w", err)
 	}
@@ -61,7 +65,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	} else {
 		mux := http.NewServeMux()
 		s.servePasswordLink(mux, store, log)
-		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()}, pool)
+		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()},
+			thisProcess{s, store, pool, s.finder(clients)})
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })
 	}
 	group.Go(func() error { dispatcher.Run(ctx); return nil })

@@ -190,3 +190,16 @@ func TestWatchClock(t *testing.T) {
 		})
 	})
 }
+
+func TestServePortInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	code, _, errs := command("serve", "--listen", taken.Addr().String(), "--data", t.TempDir())
+	if code != 1 || !strings.Contains(errs, "another program has that port") || !strings.Contains(errs, "--listen 127.0.0.1:") {
+		t.Errorf("it exits with %d, %q", code, errs)
+	}
+}

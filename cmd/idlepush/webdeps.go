@@ -43,11 +43,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 }
 
 func (s settings) mailConfig(pool *watcher.Pool, clients *oauthClients, texts codes.Table, log *slog.Logger) web.MailConfig {
-	finder := &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowMail.Permit, TokensFor: clients.providerOf,
-		HasClient: func(provider string) bool {
-			_, set := clients.set(provider)
-			return set
-		}}
+	finder := s.finder(clients)
 	return web.MailConfig{
 		Check: func(ctx context.Context, a idlepush.Account) (web.Check, error) {
 			return check(ctx, pool, a, log)
@@ -71,6 +67,15 @@ func (s settings) mailConfig(pool *watcher.Pool, clients *oauthClients, texts co
 		},
 		Live: func(account string) web.Live { return web.Live(pool.Live(account)) },
 	}
+}
+
+// finder returns what finds the settings of mail addresses.
+func (s settings) finder(clients *oauthClients) *discover.Finder {
+	return &discover.Finder{Resolver: net.DefaultResolver, Permit: s.allowMail.Permit, TokensFor: clients.providerOf,
+		HasClient: func(provider string) bool {
+			_, set := clients.set(provider)
+			return set
+		}}
 }
 
 func pushConfig(d *push.Dispatcher, vapidKey []byte) web.PushConfig {

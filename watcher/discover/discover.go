@@ -117,6 +117,12 @@ const within = 5 * time.Second
 // ErrAddress means that the text is not a mail address.
 var ErrAddress = errors.New("is no mail address")
 
+// IsAddress reports whether the text is a mail address.
+func IsAddress(email string) bool {
+	_, _, err := parse(email)
+	return err == nil
+}
+
 // parse returns the address with its domain in ASCII and lower case.
 func parse(email string) (local, domain string, err error) {
 	i := strings.LastIndexByte(email, '@')

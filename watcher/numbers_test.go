@@ -43,6 +43,7 @@ func docsNumbers(t *testing.T) {
 		{"10 min, 1 h", asks[2] - asks[1], time.Hour},
 		{"1 h and then every 6 h, for three days", asks[len(asks)-1] - asks[2], 66 * time.Hour},
 		{"at once, or within a minute if it was given up", lookAgain, time.Minute},
+		{"missed none since, that is done once an hour", time.Duration(openAnew), time.Hour},
 		{"or else with nine minutes", time.Duration(usualInterval), 9 * time.Minute},
 		{"their state is then checked every two minutes", time.Duration(slowTour), 2 * time.Minute},
 		{"Otherwise it is checked every 30 s", time.Duration(quickTour), 30 * time.Second},

@@ -140,7 +140,7 @@ func BenchmarkDrain(b *testing.B) {
 }
 
 func drain(b *testing.B, dir string, phones int) {
-	store, err := registry.Open(dir, registry.Options{})
+	store, err := registry.Open(dir, registry.Options{Unlimited: true})
 	fatal(b, err)
 	defer func() { fatal(b, store.Close()) }()
 	each := (b.N + phones - 1) / phones

@@ -27,7 +27,7 @@ func (row accountRow) visible(user string) bool {
 // accountOf returns the account of a row, without its password.
 func accountOf(k id, row accountRow, s standingRow) idlepush.Account {
 	return idlepush.Account{ID: string(k), Revision: row.Revision, Owner: row.Owner, SharedWith: row.sharers(), OfferedTo: row.offeredTo(), Email: row.Email, Host: row.Host, Port: row.Port,
-		Security: row.Security, Pin: row.Pin, Username: row.Username, OAuth: row.OAuth, Folders: row.Folders, Link: row.Link, Enabled: row.Enabled, Created: row.Created,
+		Security: row.Security, Pin: row.Pin, Username: row.Username, OAuth: row.OAuth, Folders: slices.Clone(row.Folders), Link: row.Link, Enabled: row.Enabled, Created: row.Created,
 		Edited: row.Edited, Status: s.Status.status()}
 }
 

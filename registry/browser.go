@@ -39,7 +39,7 @@ func (s Logins) Remember(user, browser string) (string, error) {
 			return err
 		}
 		known := digestOf(browser)
-		others := slices.DeleteFunc(row.Browsers, func(other digest) bool { return other == known })
+		others := slices.DeleteFunc(slices.Clone(row.Browsers), func(other digest) bool { return other == known })
 		row.Browsers = append(others[max(0, len(others)+1-maxBrowsers):], known)
 		return users.Put(tx, id(user), row)
 	})

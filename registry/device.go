@@ -41,7 +41,7 @@ func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (idlepush.De
 	}
 	d := idlepush.Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name,
 		By: row.By, Transport: row.Transport, Lane: q.Lane, MustShow: q.MustShow, Content: row.Content,
-		Accounts: row.Accounts, Created: row.Created, Registered: row.Registered, Status: q.Status.status(), Due: q.Due}
+		Accounts: slices.Clone(row.Accounts), Created: row.Created, Registered: row.Registered, Status: q.Status.status(), Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
 		return d, q, fmt.Errorf("%w: %w", errSecrets, err)

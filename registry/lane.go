@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ type Lane struct {
 }
 
 func (row laneRow) lane(name table.Text) Lane {
-	return Lane{string(name), row.Since, row.Until, row.Accused, row.Refused, idlepush.Reason{Code: row.Code, Params: row.Params}}
+	return Lane{string(name), row.Since, row.Until, row.Accused, row.Refused, idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}}
 }
 
 // getLane returns the lane, or the zero Lane if it is not in the store.

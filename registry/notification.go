@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"idlepush"
@@ -120,7 +122,7 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (idlepush.Not
 	if err := notifications.Place(tx, k).Open(row.Sealed, &c); err != nil {
 		return idlepush.Notification{}, err
 	}
-	n := idlepush.Notification{ID: row.ID, Kind: row.Kind, Folder: row.Folder, At: row.At, Expires: row.Expires, Reason: idlepush.Reason{Code: row.Code, Params: c.Params}, Clear: row.Clear, Count: row.Count,
+	n := idlepush.Notification{ID: row.ID, Kind: row.Kind, Folder: row.Folder, At: row.At, Expires: row.Expires, Reason: idlepush.Reason{Code: row.Code, Params: c.Params}, Clear: slices.Clone(row.Clear), Count: row.Count,
 		Read: row.Read, UIDValidity: row.UIDValidity, UID: row.UID, Fingerprint: row.Fingerprint, Wordless: row.Wordless, Cleared: row.Cleared,
 		Content: idlepush.Content{From: c.From, Subject: c.Subject, MessageID: c.MessageID, Preview: c.Preview}}
 	if row.User {
@@ -132,7 +134,7 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (idlepush.Not
 }
 
 func (row deliveryRow) delivery(k deliveryKey) idlepush.Delivery {
-	return idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: row.Params}, DeliveredBefore: row.DeliveredBefore}
+	return idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore}
 }
 
 // withState returns the delivery with the state. If it was delivered with less content before, its

@@ -199,7 +199,7 @@ func (s Logins) RemovePasskey(user, passkey, site, keep string) error {
 		if u, err = getUser(tx, user); err != nil {
 			return false, err
 		}
-		u.Passkeys = slices.DeleteFunc(u.Passkeys, func(other passkeyRow) bool { return other.ID == k.ID })
+		u.Passkeys = slices.DeleteFunc(slices.Clone(u.Passkeys), func(other passkeyRow) bool { return other.ID == k.ID })
 		return true, users.Put(tx, id(user), u)
 	})
 }
@@ -244,7 +244,7 @@ func endPasskeysBy(tx *table.Tx, t tokenRow, heir string) (done bool, err error)
 			return false, err
 		}
 	}
-	u.Passkeys = slices.DeleteFunc(u.Passkeys, func(k passkeyRow) bool { return slices.Contains(made, k.ID) })
+	u.Passkeys = slices.DeleteFunc(slices.Clone(u.Passkeys), func(k passkeyRow) bool { return slices.Contains(made, k.ID) })
 	return true, users.Put(tx, id(t.User), u)
 }
 

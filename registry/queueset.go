@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"maps"
 	"time"
 
 	"idlepush"
@@ -83,7 +84,7 @@ func (s *queueSet) get(device id) (*queue, error) {
 	if q.row, _, err = queues.Get(s.tx, device); err != nil {
 		return nil, err
 	}
-	if q.row.Subqueues == nil {
+	if q.row.Subqueues = maps.Clone(q.row.Subqueues); q.row.Subqueues == nil {
 		q.row.Subqueues = make(map[string]subqueueRow)
 	}
 	s.list[device] = q

@@ -1,13 +1,14 @@
 package registry
 
 import (
+	"maps"
 	"time"
 
 	"idlepush"
 )
 
 func (row statusRow) status() idlepush.Status {
-	return idlepush.Status{State: row.State, Since: row.Since, Reason: idlepush.Reason{Code: row.Code, Params: row.Params}, Proof: row.Proof, Failures: row.Failures, Failing: row.Failing, Retry: row.Retry, LoggedIn: row.LoggedIn}
+	return idlepush.Status{State: row.State, Since: row.Since, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, Proof: row.Proof, Failures: row.Failures, Failing: row.Failing, Retry: row.Retry, LoggedIn: row.LoggedIn}
 }
 
 func statusRowOf(st idlepush.Status) statusRow {

@@ -134,6 +134,7 @@ func (tx *Tx) Names() (names []string, err error) {
 // apply writes the changes of the transaction to that of the engine.
 func (tx *Tx) apply() error {
 	for _, w := range tx.writes {
+		tx.db.cache.write(tx.engine.ID(), w)
 		if err := tx.db.guard(func() error { return w.apply(tx.engine.Tx) }); err != nil {
 			return err
 		}

@@ -21,8 +21,9 @@ type DB struct {
 	bound    int
 	fault    func() error
 	watchers map[string][]any // by table
-	suspect  atomic.Bool      // bbolt has panicked: the file is damaged
-	lost     atomic.Bool      // bbolt panicked as it began a transaction, and keeps its locks
+	cache    cache
+	suspect  atomic.Bool // bbolt has panicked: the file is damaged
+	lost     atomic.Bool // bbolt panicked as it began a transaction, and keeps its locks
 
 	mu     sync.Mutex // guards the next three
 	open   *batch     // the next Update joins it; nil: the next begins one
@@ -172,6 +173,12 @@ func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 		return nil, false, err
 	}
 	defer func() { _ = db.guard(tx.Rollback) }() // does nothing after Commit
+	applied := false
+	defer func() {
+		if applied {
+			db.cache.clear()
+		}
+	}()
 	engine := &engineTx{Tx: tx, db: db}
 	for _, w := range writes {
 		t := &Tx{db: db, engine: engine, writable: true}
@@ -182,16 +189,18 @@ func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 		if w.err != nil {
 			continue
 		}
+		applied = applied || len(t.writes) > 0
 		if err := t.apply(); err != nil {
 			return nil, false, err
 		}
-		written = written || len(t.writes) > 0
 		after = append(after, t.after...)
 	}
-	if !written {
+	if !applied {
 		return nil, false, nil
 	}
-	return after, true, db.guard(tx.Commit)
+	err = db.guard(tx.Commit)
+	applied = err != nil
+	return after, true, err
 }
 
 func (db *DB) begin(writable bool) (tx *bolt.Tx, err error) {

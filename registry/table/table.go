@@ -49,7 +49,8 @@ func NewTagged[K Key[K], V any](name string) *Table[K, V] {
 // Name returns the name of the table in the file.
 func (t *Table[K, V]) Name() string { return t.name }
 
-// Get returns the row under k and reports whether there is one.
+// Get returns the row under k and reports whether there is one. Do not change what the row points
+// to: other calls return the same.
 func (t *Table[K, V]) Get(tx *Tx, k K) (V, bool, error) {
 	row, verified, err := t.read(tx, encodeKey(k))
 	if err != nil || !verified {
@@ -88,11 +89,19 @@ func (t *Table[K, V]) Damaged(tx *Tx) (list []Row[K, V], err error) {
 
 // read returns the row under key, or nil, and reports whether its tag fits.
 func (t *Table[K, V]) read(tx *Tx, key []byte) (row *V, verified bool, err error) {
+	if known, err := tx.recall(t.name, key); err != nil {
+		return nil, false, err
+	} else if row, ok := known.(*V); ok {
+		return row, true, nil
+	}
 	data, err := tx.get(t.name, key)
 	if err != nil || data == nil {
 		return nil, false, err
 	}
-	return t.open(tx, key, data)
+	if row, verified, err = t.open(tx, key, data); verified && err == nil {
+		tx.remember(t.name, key, row, len(data))
+	}
+	return row, verified, err
 }
 
 // open decodes a row, and reports whether its tag fits. If not, a row that cannot be decoded is

@@ -152,6 +152,34 @@ func (tx *Tx) get(table string, key []byte) ([]byte, error) {
 	return tx.engine.read(table, key)
 }
 
+// recall returns the row under key if the cache has it, as a pointer, or nil.
+func (tx *Tx) recall(table string, key []byte) (row any, err error) {
+	tx.check()
+	if tx.hasWritten(table, key) {
+		return nil, nil
+	}
+	if row = tx.db.cache.get(tx.engine.ID(), tx.writable, table, key); row != nil {
+		err = tx.use('r', table, key)
+	}
+	return row, err
+}
+
+// remember adds a row to the cache, which is read from size bytes.
+func (tx *Tx) remember(table string, key []byte, row any, size int) {
+	if !tx.hasWritten(table, key) {
+		tx.db.cache.add(tx.engine.ID(), tx.writable, table, key, row, size)
+	}
+}
+
+func (tx *Tx) hasWritten(table string, key []byte) bool {
+	w := tx.findWrites(table)
+	if w == nil {
+		return false
+	}
+	_, found := w.find(key)
+	return found
+}
+
 // set writes the value under key, or removes it if data is nil. It keeps both.
 func (tx *Tx) set(table string, key, data []byte) error {
 	tx.check()

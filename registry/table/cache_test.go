@@ -1,0 +1,191 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"idlepush/registry/testenv"
+)
+
+func TestCache(t *testing.T) {
+	t.Parallel()
+	t.Run("a row is read as the file has it, whoever writes meanwhile", cacheFollows)
+	t.Run("a View that began before a commit does not see it", cacheOldView)
+	t.Run("what a failed commit has read and written is forgotten", cacheFailedCommit)
+	t.Run("it holds a bounded number of bytes", cacheBound)
+}
+
+// sameAsScanned returns an error unless Get returns the rows that a scan does, which reads the file.
+func sameAsScanned(tx *Tx, size uint64) error {
+	rows, err := people.First(tx, Range{}, NoLimit)
+	if err != nil {
+		return err
+	}
+	names := make(map[number]string)
+	for _, row := range rows {
+		names[row.Key] = row.Value.Name
+	}
+	for k := range number(size) {
+		row, found, err := people.Get(tx, k)
+		if err != nil {
+			return err
+		}
+		if name, there := names[k]; found != there || row.Name != name {
+			return fmt.Errorf("%d is %q, %v; the file has %q, %v", k, row.Name, found, name, there)
+		}
+	}
+	return nil
+}
+
+func cacheFollows(t *testing.T) {
+	t.Parallel()
+	const rows, writes, workers = 20, 100, 4
+	db := newDB(t, Options{})
+	random := testenv.Rand(t)
+	seeds := random.Perm(workers * writes)
+	mine := errors.New("mine")
+	var calls sync.WaitGroup
+	for w := range workers {
+		calls.Go(func() {
+			for i := range writes {
+				err := db.Update(func(tx *Tx) error {
+					k := number(seeds[w*writes+i] % rows)
+					if err := sameAsScanned(tx, rows); err != nil {
+						return err
+					}
+					change := func() error { return people.Put(tx, k, person{Name: fmt.Sprint("row ", w, i)}) }
+					if i%7 == 3 {
+						change = func() error { return people.Delete(tx, k) }
+					}
+					if err := errors.Join(change(), sameAsScanned(tx, rows)); err != nil || i%5 > 0 {
+						return err
+					}
+					return mine
+				})
+				if err != nil && !errors.Is(err, mine) {
+					t.Error(err)
+				}
+			}
+		})
+		calls.Go(func() {
+			for range writes {
+				err := db.View(func(tx *Tx) error { return errors.Join(sameAsScanned(tx, rows), sameAsScanned(tx, rows)) })
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	calls.Wait()
+}
+
+func cacheOldView(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	word := func(tx *Tx) string {
+		row, _, err := words.Get(tx, "a")
+		if err != nil {
+			t.Error(err)
+		}
+		return row
+	}
+	write := func(row string) { update(t, db, func(tx *Tx) error { return words.Put(tx, "a", row) }) }
+	write(strings.Repeat("x", 1<<20)) // a file that grew would wait for the View
+	write("first")
+	for _, isCached := range []bool{false, true} {
+		err := db.View(func(old *Tx) error {
+			before := "not read"
+			if isCached {
+				before = word(old)
+			}
+			write("second")
+			for range 2 { // the first of them fills the cache
+				if err := db.View(func(fresh *Tx) error {
+					if got := word(fresh); got != "second" {
+						t.Errorf("a new View reads %q", got)
+					}
+					return nil
+				}); err != nil {
+					return err
+				}
+				if got := word(old); got != "first" {
+					t.Errorf("the old View reads %q, and %q before", got, before)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		write("first")
+	}
+}
+
+// A call that panics undoes the calls that share its commit.
+func cacheFailedCommit(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	update(t, db, func(tx *Tx) error { return words.Put(tx, "a", "old") })
+	_, panics := together(t, db,
+		func(tx *Tx) error { return words.Put(tx, "a", "new") },
+		func(tx *Tx) error {
+			if row, _, err := words.Get(tx, "a"); err != nil || row != "new" {
+				t.Errorf("a call of the same commit reads %q, %v", row, err)
+			}
+			panic("a bug")
+		})
+	if panics[0] == nil {
+		t.Error("it did not panic")
+	}
+	for name, do := range map[string]func(func(*Tx) error) error{"View": db.View, "Update": db.Update} {
+		if err := do(func(tx *Tx) error {
+			if row, _, err := words.Get(tx, "a"); err != nil || row != "old" {
+				t.Errorf("then a %s reads %q, %v", name, row, err)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func cacheBound(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	size := func() int { return db.cache.tables["words"].size }
+	for i := range 3 * maxCached / 1000 {
+		update(t, db, func(tx *Tx) error { return words.Put(tx, Text(fmt.Sprint(i)), strings.Repeat("x", 1000+i)) })
+		if err := db.View(func(tx *Tx) error {
+			_, _, err := words.Get(tx, Text(fmt.Sprint(i)))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if size() > maxCached {
+			t.Fatalf("after %d rows it has %d bytes", i+1, size())
+		}
+	}
+	if size() < maxCached/2 {
+		t.Errorf("in the end it has %d bytes", size())
+	}
+	large := strings.Repeat("x", maxCached+1)
+	update(t, db, func(tx *Tx) error { return words.Put(tx, "large", large) })
+	if err := db.View(func(tx *Tx) error {
+		if row, _, err := words.Get(tx, "large"); err != nil || row != large {
+			t.Errorf("a row that does not fit has %d bytes, %v", len(row), err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	held := 0
+	for _, r := range db.cache.tables["words"].rows {
+		held += r.size
+	}
+	if held != size() {
+		t.Errorf("it counts %d bytes of %d", size(), held)
+	}
+}

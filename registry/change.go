@@ -142,6 +142,7 @@ func (c *core) watch() {
 		}
 	})
 	c.watchUsers()
+	c.unread.watch(c.db)
 }
 
 // watchUsers is watch for users and what lets them in.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"idlepush/registry/boltcheck"
@@ -24,6 +25,10 @@ func checkRows(t testing.TB, s *Store) {
 		checkQueues(t, tx)
 		checkDeliveries(t, tx)
 		checkAccounts(t, tx)
+		checkUnread(t, s, tx)
+		all(t, tx, users)
+		all(t, tx, tokens)
+		all(t, tx, invites)
 		return nil
 	})
 	if err != nil {
@@ -37,6 +42,12 @@ func all[K table.Key[K], V any](t testing.TB, tx *table.Tx, of *table.Table[K, V
 	list, err := of.First(tx, table.Range{}, table.NoLimit)
 	if err != nil {
 		t.Error(err)
+	}
+	for _, row := range list {
+		got, _, err := of.Get(tx, row.Key)
+		if err != nil || !reflect.DeepEqual(got, row.Value) {
+			t.Errorf("a row of %s was changed in memory: it is %+v, %v, want %+v", of.Name(), got, err, row.Value)
+		}
 	}
 	return list
 }
@@ -116,6 +127,25 @@ func checkDeliveries(t testing.TB, tx *table.Tx) {
 		}
 		if len(row.Value.Unqueued) > 0 {
 			t.Errorf("notification %s is not in %d queues", row.Value.ID, len(row.Value.Unqueued))
+		}
+	}
+}
+
+// checkUnread: what is known in memory of unread mail is what the rows say.
+func checkUnread(t testing.TB, s *Store, tx *table.Tx) {
+	t.Helper()
+	s.unread.mu.Lock()
+	defer s.unread.mu.Unlock()
+	for user, counts := range s.unread.users {
+		if want, err := readUnread(tx, user); err != nil || !reflect.DeepEqual(counts, want) {
+			t.Errorf("%d accounts of %s are known, %v, want %d with the numbers of their rows", len(counts), user, err, len(want))
+		}
+	}
+	for account, viewers := range s.unread.viewers {
+		for user := range viewers {
+			if _, known := s.unread.users[user][account]; !known {
+				t.Errorf("%s is known to see account %s, which it does not", user, account)
+			}
 		}
 	}
 }

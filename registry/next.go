@@ -17,6 +17,7 @@ import (
 func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
 	for {
 		var stale bool
+		seen := o.unread.seen()
 		err := o.db.View(func(tx *table.Tx) error {
 			row, err := deviceRowOf(tx, id(device))
 			if err != nil {
@@ -34,7 +35,9 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 			}
 			l := q.Subqueues[sub]
 			w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(), subqueue: subqueueKey{id(device), sub}}
-			ok, err = w.read(tx, row, l.Head, now)
+			if ok, err = w.read(tx, row, l.Head, now); ok {
+				w.Unread, err = o.unread.sum(tx, row, seen)
+			}
 			stale = !ok
 			return err
 		})
@@ -63,9 +66,6 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 		return false, err
 	}
 	w.key, w.Account, w.Attempts = at.Key, idlepush.Account{Owner: account.Owner, Email: account.Email, Link: account.Link}, at.Value.Attempts
-	if w.Unread, err = unreadOf(tx, d); err != nil {
-		return false, err
-	}
 	if err := addPiggybacked(tx, w, now); err != nil {
 		return false, err
 	}
@@ -103,31 +103,6 @@ func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[
 		return idlepush.DeliveryRemoved, account, nil
 	}
 	return idlepush.DeliveryPending, account, nil
-}
-
-// unreadOf returns how many mails are unread in all accounts that notify the device, or nil if that
-// is not known of any.
-func unreadOf(tx *table.Tx, d table.Row[deviceKey, deviceRow]) (sum *int, err error) {
-	seen, err := accountsOf.Rows(tx, table.Under(d.Key.user), table.NoLimit)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range seen {
-		if !d.Value.isNotifiedOf(a.Key) {
-			continue
-		}
-		known, _, err := standings.Get(tx, a.Key)
-		if err != nil {
-			return nil, err
-		}
-		if a.Value.Enabled && known.Unread != nil {
-			if sum == nil {
-				sum = new(int)
-			}
-			*sum += *known.Unread
-		}
-	}
-	return sum, nil
 }
 
 // maxPiggybacked bounds the ids that a push takes along, unless the first clear alone has more.

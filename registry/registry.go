@@ -142,6 +142,7 @@ type core struct {
 	bounds      bounds
 	hasUnqueued atomic.Bool // a notification may not be in all of its queues: finish has failed
 
+	unread   *unreadCounts
 	accounts signal
 	outbox   signal
 

@@ -126,6 +126,37 @@ func (f *bareUpdates) run(b *testing.B) {
 	f.took += time.Since(began)
 }
 
+// BenchmarkBatch is what BenchmarkRecord is compared with where writers share commits: bbolt's own
+// way to share them, with one row for each writer.
+func BenchmarkBatch(b *testing.B) {
+	for _, writers := range benchWriters {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			f := newBareUpdates(b, 500)
+			var seq atomic.Uint64
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for range writers {
+				wg.Go(func() {
+					for {
+						n := seq.Add(1)
+						if n > uint64(b.N) {
+							return
+						}
+						if err := f.db.Batch(func(tx *bolt.Tx) error {
+							return tx.Bucket([]byte{0}).Put(table.AppendUint64(nil, n), bytes.Repeat([]byte{'x'}, 500))
+						}); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+		})
+	}
+}
+
 var benchWriters = []int{1, 16, 64, 100}
 
 func BenchmarkRecord(b *testing.B) {

@@ -62,7 +62,8 @@ func (f *folder) mayAskUnread(failures *failures) bool {
 	return !f.mute && !failures.openStatusFails()
 }
 
-// toldUnread takes in the answer to STATUS of the open folder. err: it was refused, or did not come.
+// toldUnread takes in the answer to STATUS of the open folder. err: it was refused, or did not
+// come.
 func (f *folder) toldUnread(data imap.StatusData, err error, failures *failures) {
 	f.told.messages = 0
 	if said, refused := errors.AsType[*imap.Error](err); refused {

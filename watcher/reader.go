@@ -272,5 +272,6 @@ func setOf(uids []uint32) string {
 	return set.String()
 }
 
-// since returns the criterion of a SEARCH for what the server received on the day of a time or later.
+// since returns the criterion of a SEARCH for what the server received on the day of a time or
+// later.
 func since(t time.Time) string { return t.Format(` SINCE "2-Jan-2006"`) }

@@ -47,8 +47,8 @@ type session struct {
 
 	tours
 	confirmed bool           // it got as far as a look that the server confirmed
-	reported  idlepush.State // as last written, without a reason; empty: with one, or not written yet
-	unshown   int            // messages that the last look at the folder found only by opening it anew
+	reported  idlepush.State // as last written; empty: with a reason, or not written yet
+	unshown   int            // messages that the last look found only by opening the folder anew
 }
 
 // tours are the looks at the other folders.
@@ -310,9 +310,9 @@ func (s *session) waited(ctx context.Context, err error) error {
 	return s.poll(ctx)
 }
 
-// stale reports whether a folder in which IDLE has reported nothing is to be opened anew: some servers
-// show new messages only then. One whose IDLE has reported mail, and never missed any since, is asked
-// in the open folder meanwhile.
+// stale reports whether a folder in which IDLE has reported nothing is to be opened anew: some
+// servers show new messages only then. One whose IDLE has reported mail, and never missed any
+// since, is asked in the open folder meanwhile.
 func (s *session) stale() bool {
 	age := time.Since(s.reader.opened)
 	return s.host.distrusted() || age >= s.waiter.longest*9/10 && (!s.host.reports() || age >= openAnew)

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// stormSize is how many sessions make a storm, and calm how long none has begun when it is over.
+	// stormSize is how many sessions make a storm, and calm how long none has begun when it is
+	// over.
 	stormSize = 50
 	calm      = 30 * time.Second
 )

@@ -96,7 +96,7 @@ type testServer struct {
 	stop    chan struct{}
 	asked   string // the providers whose mailboxes are tried
 
-	untrusted func(idlepush.Account) error // why the mail server's certificate is not trusted; nil: it is
+	untrusted func(idlepush.Account) error // why its certificate is not trusted; nil: it is
 }
 
 func fatal(t testing.TB, err error) {

@@ -106,8 +106,8 @@ func (h *userHandlers) personView() (func(idlepush.User) (Person, error), error)
 	}, err
 }
 
-// waitsForPerson reports whether an account is not watched for a reason that a person should look at.
-// Most others pass within the hour.
+// waitsForPerson reports whether an account is not watched for a reason that a person should look
+// at. Most others pass within the hour.
 func waitsForPerson(a idlepush.Account, now time.Time) bool {
 	st := a.Status
 	lasts := !st.Retry.IsZero() || now.Sub(st.Since) >= time.Hour // a refusal does

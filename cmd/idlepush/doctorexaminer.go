@@ -46,7 +46,7 @@ type examinedMailbox struct {
 type login struct {
 	Email, Host, Security, Username string
 	Port                            int
-	Password                        string // goes over the socket of the daemon, which is ours alone
+	Password                        string // goes over the daemon's socket, which is ours alone
 	Wait                            bool
 }
 

@@ -66,7 +66,7 @@ type Settings struct {
 	Source   Source
 	Auth     []string // the ways to log in, what needs the least first
 	OAuth    string   // where to sign in: a provider of package oauth, or the URL of an issuer
-	Client   bool     // whether an admin has registered this server there, so that people can sign in
+	Client   bool     // whether this server is registered there, so that people can sign in
 }
 
 // Note is what a person has to do or know first.

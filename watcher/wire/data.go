@@ -31,8 +31,8 @@ func isOdd(r *response) bool {
 	return !ok || r.unbalanced
 }
 
-// maxUnsorted is how many numbers of a SEARCH response may be smaller than the one before. More of them
-// are no answer of a working server, and would keep a session busy.
+// maxUnsorted is how many numbers of a SEARCH response may be smaller than the one before. More of
+// them are no answer of a working server, and would keep a session busy.
 const maxUnsorted = 1000
 
 // searched reads a SEARCH response. It cannot be read if something in it is no UID of a message: it
@@ -103,8 +103,8 @@ func folderName(name string) string {
 	return name
 }
 
-// encodeFolder returns the name of a folder as a command has it: in modified UTF-7 (RFC 3501 section
-// 5.1.3), quoted.
+// encodeFolder returns the name of a folder as a command has it: in modified UTF-7 (RFC 3501
+// section 5.1.3), quoted.
 func encodeFolder(name string) string {
 	if strings.EqualFold(name, "INBOX") {
 		return "INBOX"

@@ -25,9 +25,9 @@ type Mail struct {
 
 // Fetch asks for items of messages (UID FETCH, RFC 3501 section 6.4.8), at most as long as timeout.
 // It returns the messages that it asked for and the server sent, in the order in which each came
-// first. The items of a message may come in any order and in several responses, with others that were
-// not asked for. NO and BAD are an *imap.Error,
-// with the messages that came before them; after it the connection still works.
+// first. The items of a message may come in any order and in several responses, with others that
+// were not asked for. NO and BAD are an *imap.Error, with the messages that came before them; after
+// it the connection still works.
 func (c *Conn) Fetch(uids []imap.UID, items string, timeout time.Duration) ([]Mail, error) {
 	got := newFetched(uids)
 	err := c.fetch(imap.UIDSetNum(uids...).String(), items, got, timeout)

@@ -140,7 +140,8 @@ func trickyMail(uid int) imaptest.Message {
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// pipeLines is pipe to a server that says one text after each line that it reads, the first at once.
+// pipeLines is pipe to a server that says one text after each line that it reads, the first at
+// once.
 func pipeLines(t testing.TB, texts ...string) (c *Conn, stop func()) {
 	t.Helper()
 	client, server := net.Pipe()

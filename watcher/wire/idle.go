@@ -38,8 +38,8 @@ func (d IdleDelays) endsIdle(news News) bool {
 	return news.Exists > 0 || news.Recent > 0 || news.Overflow || news.Status > 0 && d.Others == 0
 }
 
-// beginIdle sends IDLE, and reports whether to wait. It leaves no tag if there is news already, or if
-// the server answered with OK at once.
+// beginIdle sends IDLE, and reports whether to wait. It leaves no tag if there is news already, or
+// if the server answered with OK at once.
 func (c *Conn) beginIdle(refresh, timeout time.Duration, delays IdleDelays) (more bool, err error) {
 	c.idling = idleWait{delays: delays}
 	if delays.endsIdle(c.News()) {

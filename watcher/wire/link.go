@@ -153,8 +153,8 @@ var longAgo = time.Unix(1, 0)
 const arrives = time.Second
 
 // await waits until there is something to read, or until then, and returns by when to read it. It
-// takes less stack than a read through TLS, and no buffer. Without a socket it leaves the waiting to
-// the read.
+// takes less stack than a read through TLS, and no buffer. Without a socket it leaves the waiting
+// to the read.
 func (l *link) await(until time.Time) (by time.Time) {
 	if l.poll == nil {
 		return until

@@ -17,8 +17,8 @@ import (
 
 // LogIn calls logIn with an imapclient, by which it is to send one LOGIN or AUTHENTICATE (RFC 3501
 // sections 6.2.2 and 6.2.3) and wait for the answer. NO and BAD are an *imap.Error, after which the
-// connection still works. Caps are up to date after a login. It takes at most as long as timeout, and
-// again as long if it must ask for them.
+// connection still works. Caps are up to date after a login. It takes at most as long as timeout,
+// and again as long if it must ask for them.
 func (c *Conn) LogIn(timeout time.Duration, logIn func(*imapclient.Client) error) error {
 	if err := c.begin(); err != nil {
 		return err

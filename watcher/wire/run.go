@@ -52,8 +52,9 @@ func Status(folder, items string, data *imap.StatusData) *Command {
 	}}
 }
 
-// Examine makes an EXAMINE (RFC 3501 section 6.3.2), which opens a folder and changes nothing in it.
-// data gets the number of messages, the UIDVALIDITY and the UIDNEXT, as far as the server tells them.
+// Examine makes an EXAMINE (RFC 3501 section 6.3.2), which opens a folder and changes nothing in
+// it. data gets the number of messages, the UIDVALIDITY and the UIDNEXT, as far as the server tells
+// them.
 func Examine(folder string, data *imap.SelectData) *Command {
 	return &Command{name: "EXAMINE", text: "EXAMINE " + encodeFolder(folder), take: func(r *response) {
 		name, value, _ := strings.Cut(r.code, " ")

@@ -3,8 +3,8 @@ import { reason } from "./reason.js";
 const { isProxyError, texts } = self;
 
 // Problem is an error of a request, or of getting no answer. message is a sentence for people,
-// fields holds the faults by field, params the parameters of the code, and certificate that of a mail
-// server which the user can trust.
+// fields holds the faults by field, params the parameters of the code, and certificate that of a
+// mail server which the user can trust.
 export class Problem extends Error {
 	constructor(status, code, message, { fields = [], params = {}, certificate } = {}) {
 		super(message);

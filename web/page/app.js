@@ -19,8 +19,8 @@ import { welcome } from "./views/welcome.js";
 const { texts } = self;
 
 // A view returns {title, node, on, address}. on lists the kinds of changes that redraw it; it is
-// empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as long
-// as they are shown. address, if there is one, replaces that of the view.
+// empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as
+// long as they are shown. address, if there is one, replaces that of the view.
 const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, attention, devices, device, activity, mail, open: openMail, people, client, me, "sign-in": signIn };
 const loginless = ["setup", "join", "password", "login"]; // need no login
 

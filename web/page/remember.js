@@ -6,7 +6,8 @@ self.remember = (() => {
 	const maxShown = 200;
 	const maxHosts = 100;
 
-	// hostOf returns what a link opens: a host with its port, or for an app the scheme with a colon.
+	// hostOf returns what a link opens: a host with its port, or for an app the scheme with a
+	// colon.
 	const hostOf = (link) => new URL(link).host || new URL(link).protocol;
 
 	function open() {
@@ -35,8 +36,8 @@ self.remember = (() => {
 
 	return {
 		hostOf,
-		// allows resolves to whether allow was called for a link to the same host. Of too many hosts,
-		// those are forgotten that were allowed first.
+		// allows resolves to whether allow was called for a link to the same host. Of too many
+		// hosts, those are forgotten that were allowed first.
 		allows: (link) => run("readonly", (store, resolveTo) => {
 			store.get("hosts").onsuccess = (event) => resolveTo((event.target.result ?? []).includes(hostOf(link)));
 		}),

@@ -15,7 +15,8 @@ const wanted = "sign-in wanted";
 
 // beginSignIn begins to sign in to a mailbox at its provider. body is that of POST /consents. The
 // browser goes to the provider and comes back, or the person enters a code elsewhere. kept is what
-// this window is to know then: then, the view after it; account, the mailbox that is to change; link.
+// this window is to know then: then, the view after it; account, the mailbox that is to change;
+// link.
 export async function beginSignIn(body, kept = {}, oauth = body.oauth) {
 	let consent;
 	try {
@@ -81,8 +82,8 @@ export function redirectURL(redirect) {
 	}, { "aria-label": `${texts.copy}: ${redirect}` }));
 }
 
-// signInButton returns a button that begins to sign in, and a place below it for what prevents that.
-// If now is true, it is pressed already.
+// signInButton returns a button that begins to sign in, and a place below it for what prevents
+// that. If now is true, it is pressed already.
 export function signInButton(text, begin, now = false) {
 	const wrong = el("div");
 	const button = el("button", { type: "button", class: "primary", onclick: async () => {

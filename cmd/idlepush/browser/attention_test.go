@@ -13,7 +13,8 @@ import (
 	"idlepush/web/browsertest"
 )
 
-// addBySignIn adds the mailbox of anna by a code that she enters at the provider, and returns its id.
+// addBySignIn adds the mailbox of anna by a code that she enters at the provider, and returns its
+// id.
 func (s signInSystem) addBySignIn(t *testing.T) string {
 	t.Helper()
 	ctx := testenv.Context(t)

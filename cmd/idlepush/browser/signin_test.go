@@ -123,7 +123,7 @@ func TestSignIn(t *testing.T) {
 		p.Type(t, "Email address", "anna@example.org")
 		p.Press(t, browsertest.Tab)
 		p.WaitText(t, "No settings were found")
-		for _, server := range []string{host, "localhost", host} { // its tokens are for the first only
+		for _, server := range []string{host, "localhost", host} { // its tokens are for host
 			p.Type(t, "Mail server (IMAP)", server)
 			p.Press(t, browsertest.Tab)
 			p.Wait(t, "it is offered or not", `offered => [...document.querySelectorAll("main button")].some(b => b.textContent.startsWith("Sign in with")) === offered`, server == host)

@@ -65,8 +65,8 @@ export async function mail(id) {
 }
 
 // openMail is mail after a tap on the notification of a mail with a link that somebody else chose.
-// If links to its host may be opened, it opens that instead. It opens no app: browsers want a tap on
-// the page for that.
+// If links to its host may be opened, it opens that instead. It opens no app: browsers want a tap
+// on the page for that.
 export async function openMail(id) {
 	const [item, account] = await mailOf(id);
 	if (/^https?:/.test(item.link) && await remember.allows(item.link).catch(() => false)) {

@@ -114,8 +114,8 @@ function loginForm(worked, known, then) {
 }
 
 // offerSignIn shows a button that begins to sign in at the provider of a server, if it has that.
-// Without another way in, it hides the field for the password, which it calls what the provider calls
-// it. If this server is not registered there, the password comes first.
+// Without another way in, it hides the field for the password, which it calls what the provider
+// calls it. If this server is not registered there, the password comes first.
 function offerSignIn({ auth = [], oauth, client } = {}, place, password, begin) {
 	const typed = auth.find((way) => way !== "oauth");
 	password.hidden = Boolean(oauth) && typed === undefined;

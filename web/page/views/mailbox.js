@@ -37,7 +37,8 @@ export async function attention(id) {
 	}
 }
 
-// show returns the view of a mailbox. If now is true, a sign-in that only has to be repeated begins.
+// show returns the view of a mailbox. If now is true, a sign-in that only has to be repeated
+// begins.
 async function show(id, now) {
 	const path = `/accounts/${encodeURIComponent(id)}`;
 	const account = await call("GET", path);
@@ -86,7 +87,8 @@ function passwordPart(path, status) {
 	}), field("password", texts.mailPassword, { type: "password", autocomplete: "off", required: true }, texts.mailPasswordHint), certificate.place));
 }
 
-// prints shows the fingerprints of the certificate that was trusted and of the one that took its place.
+// prints shows the fingerprints of the certificate that was trusted and of the one that took its
+// place.
 function prints(params) {
 	return el("dl", {}, Object.entries(texts.trustChangedPrints).map(([name, text]) => [el("dt", {}, text), el("dd", {}, fingerprintText(params[name]))]));
 }

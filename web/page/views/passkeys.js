@@ -10,8 +10,8 @@ const { texts } = self;
 // depends on the passkeys.
 const changed = () => setTimeout(() => window.dispatchEvent(new Event("hashchange")));
 
-// passkeys lists the passkeys that the user has, makes another, and switches the log-in by password,
-// which is off if only is true.
+// passkeys lists the passkeys that the user has, makes another, and switches the log-in by
+// password, which is off if only is true.
 export function passkeys(have, only) {
 	const switched = (to) => async () => {
 		const done = await withProof(to ? texts.onlyPasskeysSure : texts.passwordOnSure, async ({ password, passkey }) => {

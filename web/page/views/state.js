@@ -27,8 +27,8 @@ export function mailboxState({ enabled, status }) {
 	return node;
 }
 
-// deviceState returns the state of a device as a sentence with its age, and when it is tried again if
-// its last push failed.
+// deviceState returns the state of a device as a sentence with its age, and when it is tried again
+// if its last push failed.
 export function deviceState({ status }) {
 	const { state, lane } = status;
 	const why = reason(status, status.reason);

@@ -41,7 +41,7 @@ func BenchmarkNotify(b *testing.B) {
 				conn.Forget()
 				var idling sync.WaitGroup
 				idling.Go(func() {
-					if _, err := conn.Idle(20*time.Second, time.Minute, wire.IdleDelays{Flags: time.Millisecond}); err != nil {
+					if _, err := conn.Idle(20*time.Second, time.Minute, wire.IdleOptions{Flags: time.Millisecond}); err != nil {
 						b.Error(err)
 					}
 				})

@@ -25,10 +25,13 @@ func TestEarlyNews(t *testing.T) {
 	t.Run("IDLE that has reported mail may do so later than STATUS shows it", statusBeforeIdle)
 }
 
-// lateIndex returns a server whose SEARCH finds a message only so long after it was delivered.
+// lateIndex returns a server that finds a message only so long after it was delivered.
 func lateIndex(folders []string, lag time.Duration) *folderServer {
 	s := newFolderServer("IMAP4rev1 IDLE NOTIFY", folders...)
 	s.refuse = func(folder, command, args string) string {
+		if command == "UID FETCH" && strings.Contains(args, ":*") {
+			return "TAG OK none\r\n"
+		}
 		if command != "UID SEARCH" {
 			return ""
 		}

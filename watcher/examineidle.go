@@ -32,7 +32,7 @@ func (x *examination) wait(conn *wire.Conn, wait time.Duration) {
 	began := time.Now()
 	for until := began.Add(wait); time.Now().Before(until); {
 		conn.Forget()
-		if _, err = conn.Idle(time.Until(until), timeout, wire.IdleDelays{}); err != nil {
+		if _, err = conn.Idle(time.Until(until), timeout, wire.IdleOptions{}); err != nil {
 			x.failed(err, time.Since(began))
 			return
 		}

@@ -16,6 +16,7 @@ type failures struct {
 	messages   fetchFailures
 	folders    skippedFolders
 	notify     skip // of NOTIFY
+	ahead      skip // of fetching new mail with the end of IDLE
 	idle       badIdles
 	incomplete incomplete // messages notified without content
 
@@ -236,6 +237,9 @@ func (s *skip) record(err error) {
 }
 
 func (s *skip) forget() { s.sessions = 0 }
+
+// abandon has the question not asked for a while.
+func (s *skip) abandon() { s.sessions = maxLostSessions }
 
 // skipped reports whether the question is not asked now.
 func (s *skip) skipped(now time.Time) bool {

@@ -34,6 +34,8 @@ type fetcher struct {
 	// server had for longer than lateBy.
 	late int
 	old  int // old messages that the look has found so far
+	// ahead was fetched before the look and is not recorded; nil: nothing was.
+	ahead *ahead
 }
 
 // maxOldWords is how many old messages of one look have their words read where reading them takes
@@ -139,15 +141,9 @@ const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
 // fetchGroup sends one FETCH. It returns the messages that came whole or need no content, and those
 // that did not although they are there. An error ends the session.
 func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mail, err error) {
-	items := basicItems + fieldItems
-	if ft.wholeHeaders {
-		items = basicItems + headerItems
-	}
-	if t.level.Allows(idlepush.LevelPreview) {
-		items += textItems
-	}
+	items := ft.items(t)
 	ids, conn := t.folder.ids(uids), ft.reader.conn
-	answers, err := conn.Fetch(uids, items, 2*timeout)
+	answers, err := ft.ask(uids, items)
 	said, refused := errors.AsType[*imap.Error](err)
 	switch {
 	case conn.Cause() != nil:
@@ -189,6 +185,27 @@ func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mai
 		missing = slices.DeleteFunc(missing, func(m wire.Mail) bool { return !slices.Contains(found, m.UID) })
 	}
 	return got, missing, err
+}
+
+// ask sends one FETCH, unless it was sent ahead.
+func (ft *fetcher) ask(uids []imap.UID, items string) ([]wire.Mail, error) {
+	got := ft.ahead
+	if ft.ahead = nil; got.answers(uids, items) {
+		return got.Mails, got.Err
+	}
+	return ft.reader.conn.Fetch(uids, items, 2*timeout)
+}
+
+// items returns what a FETCH of new messages asks for.
+func (ft *fetcher) items(t terms) string {
+	items := basicItems + fieldItems
+	if ft.wholeHeaders {
+		items = basicItems + headerItems
+	}
+	if t.level.Allows(idlepush.LevelPreview) {
+		items += textItems
+	}
+	return items
 }
 
 // header returns the part of a message's header that the server sent; nil: nothing.

@@ -43,6 +43,7 @@ type host struct {
 	failures    int           // of connections; each that succeeds halves it
 	lastFailure time.Time     // when the last of them was noted
 	quick       int           // logins in a row that were quick
+	drop        bool          // it drops what is sent with the end of an IDLE
 	down        bool          // the last could not be made
 	last        time.Time     // when the last was begun
 	healthy     chan struct{} // closed and replaced when down ends
@@ -124,6 +125,23 @@ func (h *host) distrusted() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return distrusted(h.known, time.Now())
+}
+
+// dropsCommands notes that the server drops what is sent with the end of an IDLE.
+func (h *host) dropsCommands() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.drop {
+		h.log.Info("server drops what is sent with the end of IDLE; waiting for its answer first", "remote", h.name)
+	}
+	h.drop = true
+}
+
+// drops reports whether the server drops what is sent with the end of an IDLE.
+func (h *host) drops() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.drop
 }
 
 // interval returns how long an IDLE may last now, and why.

@@ -40,6 +40,7 @@ type session struct {
 	fetcher *fetcher
 	folders folders
 	waiter  *waiter
+	ahead   *ahead // fetched with the end of the last IDLE; nil: nothing was
 
 	renew   time.Time // when to make way for another session, before the provider cuts it; or zero
 	denied  int       // times in a row that the provider gave no access token for that
@@ -72,6 +73,7 @@ func newSession(w *watched, conn *wire.Conn) *session {
 	r := &reader{conn: conn, failures: w.failures}
 	s := &session{watched: w, conn: conn, reader: r, fetcher: &fetcher{watched: w, reader: r},
 		folders: newFolders(w.account.Folders), waiter: &waiter{watched: w, conn: conn, flagDelay: minFlagDelay, read: w.host.clock.read()}, counted: -1}
+	s.waiter.then = s.fetchAhead
 	if life := w.host.provider.life; life > 0 {
 		s.renew = time.Now().Add(early(life))
 	}
@@ -173,8 +175,12 @@ func (s *session) catchUp() (found int, err error) {
 		return 0, err
 	}
 	news, unread := s.conn.News(), s.folders.home().unread
-	home, found, err := s.lookHome()
+	early, err := s.recordAhead()
 	if err != nil {
+		return early, err
+	}
+	home, found, err := s.lookHome()
+	if found += early; err != nil {
 		return found, err
 	}
 	s.judgeIdle(found)
@@ -297,6 +303,10 @@ func (s *session) planIdle() bool {
 
 // waited takes in how an IDLE ended. If it was refused, it polls.
 func (s *session) waited(ctx context.Context, err error) error {
+	if s.ahead != nil && s.conn.Cause() != nil {
+		// Perhaps the connection ended over it. The next session looks for the mail by itself.
+		s.failures.ahead.abandon()
+	}
 	if s.asker.asked() || s.waiter.last.expired && s.stale() {
 		s.reader.close()
 	}

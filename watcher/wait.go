@@ -25,7 +25,8 @@ type waiter struct {
 	last    idleResult
 	begun
 	pace pace
-	read clocks.Reading // at the end of the last wait; before it, at the session's beginning
+	then func(wire.News) *wire.Ahead // what to fetch with the end of an IDLE
+	read clocks.Reading              // at the end of the last wait; before it, at the session's beginning
 
 	// How long flags may go on changing, and news of other folders coming, before a look at them.
 	flagDelay, othersDelay time.Duration
@@ -67,7 +68,7 @@ func (w *waiter) pause(found int) time.Duration {
 // idle waits in IDLE until there is news or the time planned is over. An IDLE that the server
 // refuses is an *imap.Error, and refused is set.
 func (w *waiter) idle() error {
-	_, err := w.conn.Idle(w.planned, timeout, wire.IdleDelays{Flags: w.flagDelay, Others: w.othersDelay})
+	_, err := w.conn.Idle(w.planned, timeout, wire.IdleOptions{Flags: w.flagDelay, Others: w.othersDelay, Then: w.then})
 	w.ended(err)
 	return err
 }

@@ -261,7 +261,7 @@ func cancelDial(t *testing.T) {
 	}
 	defer c.Close()
 	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := c.Idle(time.Hour, time.Hour, IdleDelays{}); !errors.Is(err, context.Canceled) {
+	if _, err := c.Idle(time.Hour, time.Hour, IdleOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("idle: %v", err)
 	}
 }

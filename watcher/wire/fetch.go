@@ -80,6 +80,7 @@ func (c *Conn) fetch(set, items string, got *fetched, timeout time.Duration) err
 // of them is its UID.
 type fetched struct {
 	asked       map[imap.UID]bool
+	from        imap.UID // all from here on are asked for; 0: none but those in asked
 	order       []*Mail
 	bySeq       map[uint32]*Mail // by the number that a message had before any was expunged
 	expunged    []uint32         // such numbers, in order
@@ -114,7 +115,7 @@ func (f *fetched) add(raw []byte) {
 	}
 	again := said.Flags != nil && m.Flags != nil
 	m.merge(said)
-	if again || !f.asked[m.UID] {
+	if again || !f.asks(m.UID) {
 		f.unsolicited++
 	}
 }
@@ -141,12 +142,14 @@ func (f *fetched) original(seq uint32) uint32 {
 	return seq
 }
 
-// mails returns the messages of the UIDs in asked, each once.
+func (f *fetched) asks(uid imap.UID) bool { return f.asked[uid] || f.from > 0 && uid >= f.from }
+
+// mails returns the messages that were asked for, each once.
 func (f *fetched) mails() []Mail {
 	var list []Mail
 	at := make(map[imap.UID]int)
 	for _, m := range f.order {
-		if !f.asked[m.UID] {
+		if !f.asks(m.UID) {
 			continue
 		}
 		i, known := at[m.UID]

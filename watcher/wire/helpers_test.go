@@ -106,7 +106,7 @@ func (f *follower) follow(mails, looks int) error {
 		if len(f.got) >= mails || f.looks >= looks {
 			return nil
 		}
-		if _, err := f.conn.Idle(testRefresh, cmp.Or(f.timeout, testTimeout), IdleDelays{}); err != nil {
+		if _, err := f.conn.Idle(testRefresh, cmp.Or(f.timeout, testTimeout), IdleOptions{}); err != nil {
 			return err
 		}
 	}

@@ -15,10 +15,10 @@ import (
 // connection worked a moment ago. The server may take as long as timeout to send "+", and again to
 // answer DONE. A server that ends IDLE by itself is no error: News.Ended. NO and BAD to IDLE are an
 // *imap.Error, after which the connection still works.
-func (c *Conn) Idle(refresh, timeout time.Duration, delays IdleDelays) (News, error) {
+func (c *Conn) Idle(refresh, timeout time.Duration, options IdleOptions) (News, error) {
 	// A session spends its life in here: this frame and those above and below are kept small and
 	// few, because its stack is the largest part of its memory.
-	more, err := c.beginIdle(refresh, timeout, delays)
+	more, err := c.beginIdle(refresh, timeout, options)
 	for more && err == nil {
 		c.await()
 		more, err = c.heed()
@@ -27,22 +27,25 @@ func (c *Conn) Idle(refresh, timeout time.Duration, delays IdleDelays) (News, er
 	return c.News(), err
 }
 
-// IdleDelays are the news that end IDLE only after a time, in which more of it may come.
-type IdleDelays struct {
+// IdleOptions are which news end IDLE only after a time, in which more of it may come, and what is
+// fetched with its end.
+type IdleOptions struct {
 	Flags  time.Duration // flags of any folder, and messages expunged; 0: they do not end IDLE
 	Others time.Duration // STATUS of other folders; 0: it ends IDLE at once
+	// Then returns what to fetch, once Idle is about to end IDLE with this news; nil: nothing.
+	Then func(News) *Ahead
 }
 
 // endsIdle reports whether the news ends IDLE at once.
-func (d IdleDelays) endsIdle(news News) bool {
-	return news.Exists > 0 || news.Recent > 0 || news.Overflow || news.Status > 0 && d.Others == 0
+func (o IdleOptions) endsIdle(news News) bool {
+	return news.Exists > 0 || news.Recent > 0 || news.Overflow || news.Status > 0 && o.Others == 0
 }
 
 // beginIdle sends IDLE, and reports whether to wait. It leaves no tag if there is news already, or
 // if the server answered with OK at once.
-func (c *Conn) beginIdle(refresh, timeout time.Duration, delays IdleDelays) (more bool, err error) {
-	c.idling = idleWait{delays: delays}
-	if delays.endsIdle(c.News()) {
+func (c *Conn) beginIdle(refresh, timeout time.Duration, options IdleOptions) (more bool, err error) {
+	c.idling = idleWait{options: options}
+	if options.endsIdle(c.News()) {
 		return false, c.Cause()
 	}
 	if err := c.begin(); err != nil {
@@ -130,20 +133,20 @@ type idleWait struct {
 	until         time.Time
 	reads         time.Time // by when what has come is to be read
 	settled       time.Time // a RECENT from then on is news, also if it repeats the last
-	delays        IdleDelays
+	options       IdleOptions
 	flags, others bool // until allows for their delay
 }
 
 // goesOn reports whether IDLE goes on with this news, and brings until nearer if it ends IDLE
 // later.
 func (w *idleWait) goesOn(news News) bool {
-	if w.delays.Flags > 0 && news.Changes() > 0 && !w.flags {
-		w.until, w.flags = sooner(w.until, time.Now().Add(w.delays.Flags)), true
+	if w.options.Flags > 0 && news.Changes() > 0 && !w.flags {
+		w.until, w.flags = sooner(w.until, time.Now().Add(w.options.Flags)), true
 	}
-	if w.delays.Others > 0 && news.Status > 0 && !w.others {
-		w.until, w.others = sooner(w.until, time.Now().Add(w.delays.Others)), true
+	if w.options.Others > 0 && news.Status > 0 && !w.others {
+		w.until, w.others = sooner(w.until, time.Now().Add(w.options.Others)), true
 	}
-	return !w.delays.endsIdle(news)
+	return !w.options.endsIdle(news)
 }
 
 // hear takes in a response.
@@ -241,6 +244,11 @@ func (c *Conn) endIdle(err error, timeout time.Duration) error {
 	}
 	if err := c.begin(); err != nil {
 		return err
+	}
+	if then := c.idling.options.Then; then != nil {
+		if ahead := then(c.News()); ahead != nil {
+			return c.endWith(ahead, timeout)
+		}
 	}
 	until := time.Now().Add(timeout)
 	if err := c.write([]byte("DONE\r\n"), until); err != nil {

@@ -53,7 +53,7 @@ func missedHeartbeat(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			if news, err := c.Idle(28*time.Minute, testTimeout, IdleDelays{}); err != nil || news.Mail() {
+			if news, err := c.Idle(28*time.Minute, testTimeout, IdleOptions{}); err != nil || news.Mail() {
 				t.Errorf("%+v, %v", news, err)
 			}
 			if waited := time.Since(began); waited != want {
@@ -80,7 +80,7 @@ func flagsEndIdle(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			news, err := c.Idle(9*time.Minute, testTimeout, IdleDelays{Flags: delays})
+			news, err := c.Idle(9*time.Minute, testTimeout, IdleOptions{Flags: delays})
 			if err != nil || news.Flags == 0 || news.Mail() {
 				t.Errorf("%+v, %v", news, err)
 			}
@@ -138,7 +138,7 @@ func refusedIdle(t *testing.T) {
 		}
 		c.Forget()
 		for range 3 {
-			news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
+			news, err := c.Idle(testRefresh, testTimeout, IdleOptions{})
 			if refused, ok := errors.AsType[*imap.Error](err); !ok || refused.Code != imap.ResponseCodeInUse || news.Ended {
 				t.Fatalf("%v, news %+v", err, news)
 			}
@@ -168,7 +168,7 @@ func endedFromElsewhere(t *testing.T) {
 			for _, want := range []time.Duration{c.want, testRefresh} { // it ends no second one
 				conn.Forget()
 				began := time.Now()
-				if news, err := conn.Idle(testRefresh, testTimeout, IdleDelays{}); err != nil || news != (News{}) {
+				if news, err := conn.Idle(testRefresh, testTimeout, IdleOptions{}); err != nil || news != (News{}) {
 					t.Errorf("%s: %+v, %v", name, news, err)
 				}
 				if waited := time.Since(began); waited != want {
@@ -178,7 +178,7 @@ func endedFromElsewhere(t *testing.T) {
 			// Asked for between two, it ends the next.
 			conn.EndIdle(time.Now())
 			began := time.Now()
-			if _, err := conn.Idle(testRefresh, testTimeout, IdleDelays{}); err != nil || time.Since(began) > 0 {
+			if _, err := conn.Idle(testRefresh, testTimeout, IdleOptions{}); err != nil || time.Since(began) > 0 {
 				t.Errorf("%s: %v after %v", name, err, time.Since(began))
 			}
 		})
@@ -215,7 +215,7 @@ func unaskedNews(t *testing.T) {
 				if err := f.look(); err != nil {
 					t.Fatal(err)
 				}
-				if news, err := conn.Idle(9*time.Minute, testTimeout, IdleDelays{}); err != nil || news.Exists != 1 || news.Unasked != c.want {
+				if news, err := conn.Idle(9*time.Minute, testTimeout, IdleOptions{}); err != nil || news.Exists != 1 || news.Unasked != c.want {
 					t.Errorf("%+v, %v; want unasked: %v", news, err, c.want)
 				}
 				conn.Forget()
@@ -274,7 +274,7 @@ func newsBehindPlus(t *testing.T) {
 		t.Fatal("it does not wait at a socket")
 	}
 	began, refresh := time.Now(), realTimeout(t)/2
-	if news, err := c.Idle(refresh, realTimeout(t), IdleDelays{}); err != nil || news.Exists != 1 || time.Since(began) >= refresh {
+	if news, err := c.Idle(refresh, realTimeout(t), IdleOptions{}); err != nil || news.Exists != 1 || time.Since(began) >= refresh {
 		t.Errorf("%+v, %v after %v", news, err, time.Since(began))
 	}
 }

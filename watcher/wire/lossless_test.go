@@ -114,7 +114,7 @@ func everyExistsCounted(t *testing.T) {
 		}
 		before := c.News().Exists
 		c.Forget()
-		news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
+		news, err := c.Idle(testRefresh, testTimeout, IdleOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

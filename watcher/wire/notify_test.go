@@ -108,12 +108,12 @@ func unsolicitedIsNews(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.Forget()
-			news, err := c.Idle(testRefresh, testTimeout, IdleDelays{})
+			news, err := c.Idle(testRefresh, testTimeout, IdleOptions{})
 			if err != nil || news != want {
 				t.Errorf("%s: %+v, %v, want %+v", name, news, err, want)
 			}
 			// News that may be mail does not go away by not looking.
-			if again, err := c.Idle(0, testTimeout, IdleDelays{}); err != nil || again.Mail() != want.Mail() {
+			if again, err := c.Idle(0, testTimeout, IdleOptions{}); err != nil || again.Mail() != want.Mail() {
 				t.Errorf("%s again: %+v, %v", name, again, err)
 			}
 		})

@@ -51,7 +51,7 @@ func dovecotNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Deliver(t, "alice", "Lists", []byte(letter))
-	news, err := f.conn.Idle(realTimeout(t), realTimeout(t), IdleDelays{})
+	news, err := f.conn.Idle(realTimeout(t), realTimeout(t), IdleOptions{})
 	if err != nil || news.Status == 0 || news.Exists != 0 {
 		t.Errorf("%+v, %v", news, err)
 	}
@@ -93,7 +93,7 @@ func receiveThree(t *testing.T, f *follower, deliver func()) {
 	for n := 1; n <= 3; n++ {
 		deliver()
 		for len(f.got) < n {
-			news, err := f.conn.Idle(realTimeout(t), realTimeout(t), IdleDelays{})
+			news, err := f.conn.Idle(realTimeout(t), realTimeout(t), IdleOptions{})
 			if err != nil || !news.Mail() {
 				t.Fatalf("idle: %+v, %v", news, err)
 			}

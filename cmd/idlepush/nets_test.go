@@ -90,7 +90,7 @@ func TestInnerEndpoints(t *testing.T) {
 			for _, security := range []idlepush.Security{idlepush.SecurityTLS, idlepush.SecurityStartTLS, idlepush.SecurityPlain} {
 				n, _ := strconv.Atoi(port)
 				_, err := watcher.Dialer{Permit: none.Permit}.Check(t.Context(), idlepush.Account{Host: host, Port: n, Security: security})
-				if f, ok := errors.AsType[*watcher.Failure](err); !ok || f.Code != "address_not_allowed" || !maps.Equal(f.Params, map[string]string{"case": "private_network"}) {
+				if f, ok := errors.AsType[*watcher.Failure](err); !ok || f.Code != "address_not_allowed" || !maps.Equal(f.Params, map[string]string{"case": "private_network", "entry": net.JoinHostPort(host, port)}) {
 					t.Errorf("a mailbox by %s at %s, which is %s: %v", security, host, name, err)
 				}
 			}

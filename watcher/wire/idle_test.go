@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +26,7 @@ func TestIdle(t *testing.T) {
 	t.Run("after NO to IDLE the connection works", refusedIdle)
 	t.Run("another goroutine can end IDLE", endedFromElsewhere)
 	t.Run("news is unasked only in the midst of an IDLE", unaskedNews)
-	t.Run("news that TLS has read already ends it at once", newsBehindPlus)
+	t.Run("news that came behind the beginning ends it at once", newsBehindPlus)
 }
 
 // beating sends "Still here" every two minutes, the given number of times, and then nothing.
@@ -248,16 +250,31 @@ func (b *batched) Read(p []byte) (int, error) {
 
 func newsBehindPlus(t *testing.T) {
 	t.Parallel()
+	for _, security := range []Security{None, TLS} {
+		for _, before := range []int{0, 20, 100} { // news that does not end IDLE
+			t.Run(fmt.Sprintf("%s, behind %d others", security, before), func(t *testing.T) {
+				t.Parallel()
+				awaitBehindPlus(t, security, before)
+			})
+		}
+	}
+}
+
+func awaitBehindPlus(t *testing.T, security Security, before int) {
 	certificate := testCertificate(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	serveEach(t, l, func(raw net.Conn) {
-		conn := tls.Server(&batched{Conn: raw}, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		conn := net.Conn(&batched{Conn: raw})
+		if security == TLS {
+			conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		}
 		defer conn.Close()
 		lines := bufio.NewReader(conn)
-		for _, say := range [][]string{{"* PREAUTH [CAPABILITY IMAP4rev1 IDLE] hello\r\n"}, {"+ idling\r\n", "* 1 EXISTS\r\n"}, {"I1 OK done\r\n"}} {
+		begins := slices.Concat([]string{"+ idling\r\n"}, slices.Repeat([]string{"* 1 FETCH (FLAGS (\\Seen))\r\n"}, before), []string{"* 1 EXISTS\r\n"})
+		for _, say := range [][]string{{"* PREAUTH [CAPABILITY IMAP4rev1 IDLE] hello\r\n"}, begins, {"I1 OK done\r\n"}} {
 			for _, line := range say {
 				io.WriteString(conn, line)
 			}
@@ -265,7 +282,7 @@ func newsBehindPlus(t *testing.T) {
 		}
 	})
 	at := l.Addr().(*net.TCPAddr)
-	c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: at.Port, Security: TLS, TLS: trusted(certificate)}, DefaultLimits, realTimeout(t))
+	c, err := Dial(t.Context(), Endpoint{Host: "127.0.0.1", Port: at.Port, Security: security, TLS: trusted(certificate)}, DefaultLimits, realTimeout(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,9 +160,10 @@ func (l *link) await(until time.Time) (by time.Time) {
 		return until
 	}
 	l.readBy(until)
-	asked := false
-	err := l.poll.Read(func(uintptr) (done bool) {
-		done, asked = asked, true
+	waited := false
+	// The poller reports only what comes from now on.
+	err := l.poll.Read(func(socket uintptr) (done bool) {
+		done, waited = waited || readable(socket), true
 		return done
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -56,6 +56,7 @@ func (row *userRow) confirm(p Proof, checked []byte, now time.Time) (passkey str
 	if i < 0 {
 		return "", ErrDenied
 	}
+	row.Passkeys = slices.Clone(row.Passkeys)
 	k, count := &row.Passkeys[i], p.Passkey.SignCount
 	// Web Authentication Level 3 section 7.2 step 22: a count that does not grow hints at a copy.
 	if (count != 0 || k.SignCount != 0) && count <= k.SignCount {
@@ -171,6 +172,7 @@ func (s Logins) RenamePasskey(user, passkey, name string) error {
 		if err != nil {
 			return err
 		}
+		u.Passkeys = slices.Clone(u.Passkeys)
 		u.Passkeys[i].Name = name
 		return users.Put(tx, id(user), u)
 	})
@@ -254,6 +256,7 @@ func handDownPasskeys(tx *table.Tx, t tokenRow) error {
 	if err != nil || !found || !slices.ContainsFunc(u.Passkeys, func(k passkeyRow) bool { return k.By == t.ID }) {
 		return err
 	}
+	u.Passkeys = slices.Clone(u.Passkeys)
 	for i := range u.Passkeys {
 		if u.Passkeys[i].By == t.ID {
 			u.Passkeys[i].By = t.By

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ func TestPasskeys(t *testing.T) {
 	t.Run("one whose count does not grow is refused", passkeyCounts)
 	t.Run("two uses at once of the same signature are one", passkeyTwice)
 	t.Run("they are kept with the person, and go with the person", passkeysKept)
+	t.Run("a use that is rolled back changes nothing in memory", passkeyRolledBack)
 	t.Run("without one the password lets in, whatever was switched off", passkeysGone)
 }
 
@@ -79,6 +81,27 @@ func passkeyCounts(t *testing.T) {
 		if (err == nil) != row.want || err == nil && u.Passkeys[0].SignCount != row.seen || err != nil && u.Passkeys[0].SignCount != row.stored {
 			t.Errorf("%+v: %v, then %d", row, err, u.Passkeys[0].SignCount)
 		}
+	}
+}
+
+func passkeyRolledBack(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	someone(t, s, "bob")
+	if _, err := s.Logins.AddPasskey(ann.ID, passkeyFor("a"), "", dawn); err != nil {
+		t.Fatal(err)
+	}
+	before, _, err := s.Logins.Passkeys(ann.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := using(passkeyFor("a"), 9)
+	if _, err := s.Users.UpdateOwn(ann.ID, Proof{Passkey: &use}, UserPatch{Name: "bob"}, dawn); !errors.Is(err, ErrTaken) {
+		t.Fatal(err)
+	}
+	if after, _, err := s.Logins.Passkeys(ann.ID); err != nil || !reflect.DeepEqual(after, before) {
+		t.Errorf("%+v became %+v, %v", before, after, err)
 	}
 }
 

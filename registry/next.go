@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"idlepush"
@@ -18,7 +17,30 @@ import (
 func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
 	for {
 		var stale bool
-		w, ok, stale, err = o.next(id(device), nil, now)
+		seen := o.unread.seen()
+		err := o.db.View(func(tx *table.Tx) error {
+			row, err := deviceRowOf(tx, id(device))
+			if err != nil {
+				return err
+			}
+			d, q, err := unsealDevice(tx, row)
+			if err != nil {
+				return err
+			}
+			sub, found := q.nextSubqueue(now)
+			if !found {
+				at, _ := q.nextDue(now)
+				ok, stale = false, !q.Due.Equal(at)
+				return nil
+			}
+			l := q.Subqueues[sub]
+			w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(), subqueue: subqueueKey{id(device), sub}}
+			if ok, err = w.read(tx, row, l.Head, now); ok {
+				w.Unread, err = o.unread.sum(tx, row, seen)
+			}
+			stale = !ok
+			return err
+		})
 		if errors.Is(err, ErrNotFound) {
 			// A queue is left if the row of its device was damaged since Open. It would stay due.
 			return Work{}, false, cmp.Or(o.db.Update(func(tx *table.Tx) error { return queues.Delete(tx, id(device)) }), err)
@@ -30,88 +52,6 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 			return Work{}, false, err
 		}
 	}
-}
-
-// maxTogether bounds the outcomes that one Settle writes.
-const maxTogether = 8
-
-// NextAfter returns the delivery that follows the work, whose push was accepted with this outcome
-// and is not settled: Settle of what follows writes that outcome, too. ok is false if the work is
-// to be settled first, because it changes more than its own subqueue, or because nothing follows.
-func (o Outbox) NextAfter(w Work, as Outcome, now time.Time) (next Work, ok bool, err error) {
-	if as.Result != ResultDelivered || as.Learned != nil || w.Pause.Name != "" || len(w.piggybacked) > 0 ||
-		w.Device.Status.State != idlepush.StateProven || len(w.unsettled)+1 >= maxTogether {
-		return Work{}, false, nil
-	}
-	sent := append(w.unsettled[:len(w.unsettled):len(w.unsettled)], sentWork{w, as})
-	next, ok, _, err = o.next(id(w.Device.ID), sent, now)
-	next.unsettled = sent
-	if errors.Is(err, ErrNotFound) {
-		err = nil // Settle reports it
-	}
-	return next, ok && err == nil, err
-}
-
-// next returns the first delivery of the queue behind those that were sent. stale reports whether
-// what is first must not be sent.
-func (o Outbox) next(device id, sent []sentWork, now time.Time) (w Work, ok, stale bool, err error) {
-	seen := o.unread.seen()
-	err = o.db.View(func(tx *table.Tx) error {
-		row, err := deviceRowOf(tx, device)
-		if err != nil {
-			return err
-		}
-		q, _, err := queues.Get(tx, device)
-		if err != nil {
-			return err
-		}
-		if behind, err := q.leaveOut(tx, sent, now); err != nil || !behind {
-			return err
-		}
-		sub, found := q.nextSubqueue(now)
-		if !found {
-			at, _ := q.nextDue(now)
-			stale = !q.Due.Equal(at)
-			return nil
-		}
-		d, _, err := unsealDevice(tx, row)
-		if err != nil {
-			return err
-		}
-		l := q.Subqueues[sub]
-		w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(), subqueue: subqueueKey{device, sub}}
-		if ok, err = w.read(tx, row, l.Head, now); ok {
-			w.Unread, err = o.unread.sum(tx, row, seen)
-		}
-		stale = !ok
-		return err
-	})
-	return w, ok, stale, err
-}
-
-// leaveOut takes deliveries that were sent out of the queue, which is not written. It reports
-// whether each was at the head of its subqueue.
-func (q *queueRow) leaveOut(tx *table.Tx, sent []sentWork, now time.Time) (bool, error) {
-	if len(sent) > 0 {
-		q.Subqueues = maps.Clone(q.Subqueues)
-	}
-	for _, s := range sent {
-		l := q.Subqueues[s.subqueue.subqueue]
-		if l.Head != s.key.notification.seq {
-			return false, nil
-		}
-		rest, err := waiting.Keys(tx, table.Under(s.subqueue).Past(waitingKey{s.subqueue, l.Head}), 1)
-		if err != nil {
-			return false, err
-		}
-		if l = l.afterSettle(s.Work, s.Outcome, now); len(rest) > 0 {
-			l.Head = rest[0].seq
-		} else {
-			l.Head = 0
-		}
-		q.Subqueues[s.subqueue.subqueue] = l
-	}
-	return true, nil
 }
 
 // read reads the delivery at the head of the work's subqueue, and all that it takes to send it. ok

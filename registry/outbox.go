@@ -54,13 +54,6 @@ type Work struct {
 	key         deliveryKey
 	subqueue    subqueueKey
 	piggybacked []deliveryKey // what Clear was taken from
-	unsettled   []sentWork    // accepted before it by the same device; see NextAfter
-}
-
-// sentWork is work that was sent, with its outcome.
-type sentWork struct {
-	Work
-	Outcome
 }
 
 // Due returns queues with work, longest due first, also those that are due only after now. Of the

@@ -18,10 +18,6 @@ const (
 	queueCost = 7
 	// A delivery: the row and an index key are read and written, and the next delivery is found.
 	deliveryCost = 5
-	// An outcome, after which a clear follows.
-	settleCost = deliveryCost + rowCost + notificationCost + laneCost
-	// The lane of an outcome, with the queue of an accused device.
-	laneCost = queueCost + 3
 	// The row of a notification: it is read and written, with index keys.
 	rowCost = 8
 	// A notification: two ids are looked up, the sequence and the row are read and written, with

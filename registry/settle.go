@@ -31,37 +31,22 @@ import (
 // Settle reports whether it changed the lane.
 //
 // It returns ErrNotFound if there is no such device; then nothing of the outcome counts.
-//
-// Work of NextAfter is settled together with what was sent before it, in order.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {
-	for list := append(w.unsettled[:len(w.unsettled):len(w.unsettled)], sentWork{w, as}); len(list) > 0 && err == nil; {
-		err = o.updateQueues(now, func(set *queueSet) (err error) {
-			for first := true; len(list) > 0 && (first || set.opsLeft() >= settleCost); first = false {
-				if laneChanged, err = set.settle(list[0].Work, list[0].Outcome); err != nil {
-					return err
-				}
-				list = list[1:]
-			}
-			return nil
-		})
-	}
+	err = o.updateQueues(now, func(set *queueSet) (err error) {
+		q, err := set.getExisting(id(w.Device.ID))
+		if err != nil {
+			return err
+		}
+		if as.PauseFor == 0 && q.device.Value.Revision != w.Device.Revision {
+			as.Accuses = false // the answer may be to another address
+		}
+		var paused bool
+		if laneChanged, paused, err = set.settleLane(w, as); err != nil {
+			return err
+		}
+		return set.settleDelivery(q, w, as, paused)
+	})
 	return laneChanged && err == nil, err
-}
-
-// settle writes one outcome, and reports whether it changed the lane.
-func (s *queueSet) settle(w Work, as Outcome) (laneChanged bool, err error) {
-	q, err := s.getExisting(id(w.Device.ID))
-	if err != nil {
-		return false, err
-	}
-	if as.PauseFor == 0 && q.device.Value.Revision != w.Device.Revision {
-		as.Accuses = false // the answer may be to another address
-	}
-	laneChanged, paused, err := s.settleLane(w, as)
-	if err != nil {
-		return false, err
-	}
-	return laneChanged, s.settleDelivery(q, w, as, paused)
 }
 
 // settleDelivery writes the outcome for the device and the work. paused reports whether the lane of

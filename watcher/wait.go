@@ -26,7 +26,7 @@ type waiter struct {
 	begun
 	pace pace
 	then func(wire.News) *wire.Ahead // what to fetch with the end of an IDLE
-	read clocks.Reading              // at the end of the last wait; before it, at the session's beginning
+	read clocks.Reading              // at the end of the last wait, or the beginning
 
 	// How long flags may go on changing, and news of other folders coming, before a look at them.
 	flagDelay, othersDelay time.Duration

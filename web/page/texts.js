@@ -371,6 +371,7 @@ self.texts = {
 	clients: "Sign-in with mail providers",
 	clientsText: "Some providers let people sign in instead of giving a password, once this server is registered there. That is done once. More is in docs/providers.md, in the source of idlepush.",
 	clientsRedirect: "Register this redirect URL there:",
+	clientReplaces: (issuer) => `There is one client of this kind: this one replaces that of ${issuer}, by which its mailboxes are signed in.`,
 	clientsNoURL: "The redirect URL to register there is the public URL of this server, followed by /oauth. Set public-url.",
 	clientSet: "set",
 	clientBySetting: "set by a setting",

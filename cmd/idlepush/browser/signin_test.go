@@ -236,6 +236,12 @@ func TestRegistration(t *testing.T) {
 		anna.Click(t, "Watch this mailbox")
 		s.WaitWatched(t, 1)
 	})
+	t.Run("a client of another issuer is not taken for this one's", func(t *testing.T) {
+		anna.Navigate(t, s.public+"/#/client/https%3A%2F%2Fother.example.org")
+		anna.WaitText(t, "this one replaces that of "+s.provider.Issuer)
+		anna.Wait(t, "the form is empty", `() => document.querySelector("[name=client_id]").value === "" && document.querySelector("[name=issuer]").value === "https://other.example.org"`)
+		checkSizes(t, anna)
+	})
 	t.Run("a member goes on where they were", func(t *testing.T) {
 		ben.Click(t, begin)
 		s.consent(t, ben, s.Mail.User)

@@ -20,8 +20,12 @@ export async function clients() {
 export async function client(oauth) {
 	const { items, redirect_url: redirect } = await call("GET", "/clients");
 	const named = items.find(({ provider }) => provider === oauth);
-	const item = named ?? { ...items.find(({ provider }) => provider === "other"), issuer: oauth };
-	return { title: texts.registerAt(providerName(oauth)), node: [redirectURL(redirect) ?? el("p", {}, texts.clientsNoURL), change(item, redirect)].flat(), on: [] };
+	const other = items.find(({ provider }) => provider === "other");
+	// There is one client of another provider: its id and secret are not for this one.
+	const replaced = !named && other.issuer && other.issuer !== oauth && other.issuer;
+	const item = named ?? (replaced && !other.setting ? { provider: "other", issuer: oauth } : { ...other, issuer: oauth });
+	return { title: texts.registerAt(providerName(oauth)),
+		node: [redirectURL(redirect) ?? el("p", {}, texts.clientsNoURL), replaced ? el("p", {}, texts.clientReplaces(replaced)) : [], change(item, redirect)].flat(2), on: [] };
 }
 
 function stateOf({ setting, client_id: id }) {

@@ -100,16 +100,7 @@ func (s *Server) routes(h *handlers, c Config) {
 
 	s.mailRoutes(h)
 
-	add(s, route{device | full | given | admin, "GET /devices", "listDevices", 200, "Own devices, newest first; with a token of device scope the one that it registered"}, h.devices.listDevices)
-	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200). A token of device scope registers one"}, h.devices.createDevice)
-	add(s, route{device | full | admin, "GET /devices/{id}", "getDevice", 200, "One device"}, h.devices.getDevice)
-	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device or rotate its address; the id stays. The admin token changes no address"}, h.devices.patchDevice)
-	add(s, route{device | full, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device, and the session or token of device scope that registered it"}, h.devices.deleteDevice)
-	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and return the outcome"}, h.devices.testDevice)
-	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "Show what the push service would receive for a sample mail, and what it could read; sends nothing"}, h.devices.previewDevice)
-
-	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first; with a token of device scope those that its device was told, at its content level"}, h.notifications.listNotifications)
-	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
+	s.deviceRoutes(h)
 
 	add(s, route{full | given, "GET /events", "events", 200, "Changes as server-sent events"}, h.events.events)
 	add(s, route{anyone, "GET /vapid", "getVAPID", 200, "The application server key, for a Web Push subscription"}, h.devices.getVAPID)
@@ -123,6 +114,20 @@ func (s *Server) routes(h *handlers, c Config) {
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	servePage(s.mux)
+}
+
+// deviceRoutes adds the routes about devices, and what they were told.
+func (s *Server) deviceRoutes(h *handlers) {
+	add(s, route{device | full | given | admin, "GET /devices", "listDevices", 200, "Own devices, newest first; with a token of device scope the one that it registered"}, h.devices.listDevices)
+	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200). A token of device scope registers one"}, h.devices.createDevice)
+	add(s, route{device | full | admin, "GET /devices/{id}", "getDevice", 200, "One device"}, h.devices.getDevice)
+	add(s, route{device | full | admin, "PATCH /devices/{id}", "patchDevice", 200, "Change a device or rotate its address; the id stays. The admin token changes no address"}, h.devices.patchDevice)
+	add(s, route{device | full, "DELETE /devices/{id}", "deleteDevice", 204, "Remove a device, and the session or token of device scope that registered it"}, h.devices.deleteDevice)
+	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and return the outcome"}, h.devices.testDevice)
+	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "Show what the push service would receive for a sample mail, and what it could read; sends nothing"}, h.devices.previewDevice)
+
+	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first; with a token of device scope those that its device was told, at its content level"}, h.notifications.listNotifications)
+	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
 }
 
 // mailRoutes adds the routes about mailboxes: how they are found, opened and shared.

@@ -91,9 +91,6 @@ func (ft *fetcher) fetch(f *folder, uids []imap.UID) (list []registry.Message, w
 			if err != nil {
 				return nil, nil, err
 			}
-			if header(m) != nil {
-				ft.failures.withoutContent = 0
-			}
 			list = append(list, described)
 		}
 		switch {
@@ -225,6 +222,9 @@ func (ft *fetcher) describe(m wire.Mail, t terms) (registry.Message, error) {
 	}
 	flag := flagged(m.Flags)
 	fields := header(m)
+	if fields != nil {
+		ft.failures.withoutContent = 0
+	}
 	if flag == "" && len(bytes.TrimSpace(fields)) == 0 && !ft.wholeHeaders {
 		answer, err := ft.fetchMore(t.folder, m.UID, headerItems)
 		if err != nil {

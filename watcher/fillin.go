@@ -178,9 +178,6 @@ func (s *session) fillInOne(t terms, uid imap.UID) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if header(answers[0]) != nil {
-		s.failures.withoutContent = 0
-	}
 	if described.NotRung.Code != "" {
 		return true, s.clear(handled{folder: t.folder.name, validity: t.folder.validity, read: []uint32{uint32(uid)}})
 	}

@@ -9,7 +9,8 @@ const (
 
 // cache holds rows that were read, so that they need not be found, verified and decoded again. It
 // is filled by reads alone: a row in it is what reading the file would give. When a transaction
-// writes a row, the row leaves the cache before the commit.
+// writes a row, the row leaves the cache before the commit. Rows of a scan are kept where there is
+// room, so that a long one does not push out rows that are read again and again.
 type cache struct {
 	mu     sync.RWMutex
 	tables map[string]map[string]cachedRow // by table and key
@@ -32,8 +33,9 @@ func (c *cache) get(at int, writable bool, table string, key []byte) any {
 	return r.row
 }
 
-// add adds a row that the transaction has read, unless another may have written it since.
-func (c *cache) add(at int, writable bool, table string, key []byte, row any, size int) {
+// add adds a row that the transaction has read, unless another may have written it since. replace
+// reports whether it may take the place of another row.
+func (c *cache) add(at int, writable bool, table string, key []byte, row any, size int, replace bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !writable && at < c.newest || size > maxCachedRow {
@@ -43,6 +45,9 @@ func (c *cache) add(at int, writable bool, table string, key []byte, row any, si
 	if t == nil {
 		t = make(map[string]cachedRow)
 		c.tables[table] = t
+	}
+	if len(t) == maxCached && !replace {
+		return
 	}
 	for other := range t { // any will do: one that is needed comes back
 		if len(t) < maxCached {

@@ -16,17 +16,32 @@ func TestCache(t *testing.T) {
 	t.Run("a View that began before a commit does not see it", cacheOldView)
 	t.Run("what a failed commit has read and written is forgotten", cacheFailedCommit)
 	t.Run("it holds a bounded number of rows, none of them large", cacheBound)
+	t.Run("a scan reads from it, and fills only what room it has", cacheScan)
 }
 
-// sameAsScanned returns an error unless Get returns the rows of a scan, which reads the file.
-func sameAsScanned(tx *Tx, size uint64) error {
-	rows, err := people.First(tx, Range{}, NoLimit)
+// sameAsFile returns an error unless First and Get return the rows of the file.
+func sameAsFile(tx *Tx, size uint64) error {
+	names := make(map[number]string)
+	err := tx.scan(people.Name(), Range{}, false, NoLimit, func(key, data []byte) error {
+		row, _, err := people.open(tx, key, data)
+		if err != nil {
+			return err
+		}
+		k, err := parse[number](people.Name(), key)
+		names[k] = row.Name
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	names := make(map[number]string)
+	rows, err := people.First(tx, Range{}, NoLimit)
+	if err != nil || len(rows) != len(names) {
+		return fmt.Errorf("First returns %d rows, %w; the file has %d", len(rows), err, len(names))
+	}
 	for _, row := range rows {
-		names[row.Key] = row.Value.Name
+		if name, there := names[row.Key]; !there || row.Value.Name != name {
+			return fmt.Errorf("%d is %q by First; the file has %q, %v", row.Key, row.Value.Name, name, there)
+		}
 	}
 	for k := range number(size) {
 		row, found, err := people.Get(tx, k)
@@ -53,14 +68,14 @@ func cacheFollows(t *testing.T) {
 			for i := range writes {
 				err := db.Update(func(tx *Tx) error {
 					k := number(seeds[w*writes+i] % rows)
-					if err := sameAsScanned(tx, rows); err != nil {
+					if err := sameAsFile(tx, rows); err != nil {
 						return err
 					}
 					change := func() error { return people.Put(tx, k, person{Name: fmt.Sprint("row ", w, i)}) }
 					if i%7 == 3 {
 						change = func() error { return people.Delete(tx, k) }
 					}
-					if err := errors.Join(change(), sameAsScanned(tx, rows)); err != nil || i%5 > 0 {
+					if err := errors.Join(change(), sameAsFile(tx, rows)); err != nil || i%5 > 0 {
 						return err
 					}
 					return mine
@@ -72,7 +87,7 @@ func cacheFollows(t *testing.T) {
 		})
 		calls.Go(func() {
 			for range writes {
-				err := db.View(func(tx *Tx) error { return errors.Join(sameAsScanned(tx, rows), sameAsScanned(tx, rows)) })
+				err := db.View(func(tx *Tx) error { return errors.Join(sameAsFile(tx, rows), sameAsFile(tx, rows)) })
 				if err != nil {
 					t.Error(err)
 				}
@@ -178,5 +193,63 @@ func cacheBound(t *testing.T) {
 	}
 	if isKept("large", strings.Repeat("x", maxCachedRow+1)) {
 		t.Error("a large row is kept")
+	}
+}
+
+func cacheScan(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	row := func(i int) Text { return Text(fmt.Sprintf("row %04d", i)) }
+	const rows, hot = maxCached + 100, maxCached - 10 // the last ones are hot
+	update(t, db, func(tx *Tx) error {
+		for i := range rows {
+			if err := words.Put(tx, row(i), "written"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	view := func(fn func(tx *Tx) error) {
+		t.Helper()
+		if err := db.View(fn); err != nil {
+			t.Error(err)
+		}
+	}
+	view(func(tx *Tx) error {
+		for i := rows - hot; i < rows; i++ {
+			if _, _, err := words.Get(tx, row(i)); err != nil {
+				return err
+			}
+		}
+		_, err := words.First(tx, Range{}, NoLimit)
+		return err
+	})
+	kept := db.cache.tables["words"]
+	for i := range rows {
+		if _, found := kept[string(row(i))]; found != (i < maxCached-hot || i >= rows-hot) {
+			t.Errorf("after a scan, row %d of %d is kept: %v", i, rows, found)
+		}
+		if _, found := kept[string(row(i))]; found {
+			remembered := "remembered"
+			kept[string(row(i))] = cachedRow{&remembered, 0}
+		}
+	}
+	for name, scan := range map[string]func(*Tx, Range, int) ([]Row[Text, string], error){"First": words.First, "Last": words.Last} {
+		view(func(tx *Tx) error {
+			list, err := scan(tx, Range{}, NoLimit)
+			for _, got := range list {
+				want := "written"
+				if _, found := kept[string(got.Key)]; found {
+					want = "remembered"
+				}
+				if got.Value != want {
+					t.Errorf("%s returns %s as it was %s", name, got.Key, got.Value)
+				}
+			}
+			if len(list) != rows {
+				t.Errorf("%s returns %d rows", name, len(list))
+			}
+			return err
+		})
 	}
 }

@@ -89,17 +89,15 @@ func (t *Table[K, V]) Damaged(tx *Tx) (list []Row[K, V], err error) {
 
 // read returns the row under key, or nil, and reports whether its tag fits.
 func (t *Table[K, V]) read(tx *Tx, key []byte) (row *V, verified bool, err error) {
-	if known, err := tx.recall(t.name, key); err != nil {
-		return nil, false, err
-	} else if row, ok := known.(*V); ok {
-		return row, true, nil
+	if row, ok := tx.recall(t.name, key).(*V); ok {
+		return row, true, tx.use('r', t.name, key)
 	}
 	data, err := tx.get(t.name, key)
 	if err != nil || data == nil {
 		return nil, false, err
 	}
 	if row, verified, err = t.open(tx, key, data); verified && err == nil {
-		tx.remember(t.name, key, row, len(data))
+		tx.remember(t.name, key, row, len(data), true)
 	}
 	return row, verified, err
 }
@@ -182,24 +180,29 @@ type Row[K, V any] struct {
 	Value V
 }
 
-// First returns at most limit rows of the range, in order.
+// First returns at most limit rows of the range, in order. Do not change what they point to, as of
+// Get.
 func (t *Table[K, V]) First(tx *Tx, r Range, limit int) ([]Row[K, V], error) {
 	return t.rows(tx, r, false, limit)
 }
 
-// Last returns at most limit rows of the range, the last row first.
+// Last is like First, but the last row is first.
 func (t *Table[K, V]) Last(tx *Tx, r Range, limit int) ([]Row[K, V], error) {
 	return t.rows(tx, r, true, limit)
 }
 
 func (t *Table[K, V]) rows(tx *Tx, r Range, backwards bool, limit int) (list []Row[K, V], err error) {
 	err = tx.scan(t.name, r, backwards, limit, func(key, data []byte) error {
-		row, verified, err := t.open(tx, key, data)
-		if err != nil {
-			return err
-		}
-		if !verified {
-			return errSkipped
+		row, known := tx.recall(t.name, key).(*V)
+		if !known {
+			var verified bool
+			if row, verified, err = t.open(tx, key, data); err != nil {
+				return err
+			}
+			if !verified {
+				return errSkipped
+			}
+			tx.remember(t.name, key, row, len(data), false)
 		}
 		k, err := parse[K](t.name, key)
 		list = append(list, Row[K, V]{k, *row})

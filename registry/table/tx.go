@@ -153,21 +153,19 @@ func (tx *Tx) get(table string, key []byte) ([]byte, error) {
 }
 
 // recall returns the row under key if the cache has it, as a pointer, or nil.
-func (tx *Tx) recall(table string, key []byte) (row any, err error) {
+func (tx *Tx) recall(table string, key []byte) any {
 	tx.check()
 	if tx.hasWritten(table, key) {
-		return nil, nil
+		return nil
 	}
-	if row = tx.db.cache.get(tx.engine.ID(), tx.writable, table, key); row != nil {
-		err = tx.use('r', table, key)
-	}
-	return row, err
+	return tx.db.cache.get(tx.engine.ID(), tx.writable, table, key)
 }
 
-// remember adds a row to the cache, which is read from size bytes.
-func (tx *Tx) remember(table string, key []byte, row any, size int) {
+// remember adds a row to the cache, which is read from size bytes. If the table is full there, the
+// row takes the place of another, or is not kept.
+func (tx *Tx) remember(table string, key []byte, row any, size int, replace bool) {
 	if !tx.hasWritten(table, key) {
-		tx.db.cache.add(tx.engine.ID(), tx.writable, table, key, row, size)
+		tx.db.cache.add(tx.engine.ID(), tx.writable, table, key, row, size, replace)
 	}
 }
 

@@ -88,7 +88,7 @@ type bareUpdates struct {
 }
 
 func newBareUpdates(b *testing.B, sizes ...int) *bareUpdates {
-	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType})
+	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -131,7 +131,7 @@ func must[V any](v V, err error) V {
 func dumpFile(t testing.TB, dir string, rows map[string][]byte) map[string]string {
 	t.Helper()
 	held := make(map[string]string)
-	db, err := bolt.Open(filepath.Join(dir, storeFile), 0o600, &bolt.Options{NoSync: true, FreelistType: bolt.FreelistMapType, Timeout: table.LockWait})
+	db, err := bolt.Open(filepath.Join(dir, storeFile), 0o600, &bolt.Options{NoSync: true, Timeout: table.LockWait})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func calledDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string][]byte{"empty": nil, "cut short": whole[:len(whole)/2], "noise": []byte(strings.Repeat("noise ", 10_000))} {
+	for name, data := range map[string][]byte{"empty": nil, "cut short": whole[:4*os.Getpagesize()], "noise": []byte(strings.Repeat("noise ", 10_000))} {
 		putFile(t, path, data)
 		if _, err := Open(dir, unsynced); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)

@@ -176,7 +176,7 @@ func (d damagedFile) checkUsable(t testing.TB, data []byte) bool {
 		}
 		return false
 	}
-	db, err := bolt.Open(d.path, 0o600, &bolt.Options{NoSync: true, FreelistType: bolt.FreelistMapType})
+	db, err := bolt.Open(d.path, 0o600, &bolt.Options{NoSync: true})
 	if err != nil {
 		t.Error(err)
 		return true

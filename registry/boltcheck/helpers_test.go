@@ -29,7 +29,7 @@ type damagedFile struct {
 func newDamagedFile(t testing.TB) damagedFile {
 	t.Helper()
 	d := damagedFile{path: filepath.Join(t.TempDir(), "db"), page: os.Getpagesize()}
-	db, err := bolt.Open(d.path, 0o600, &bolt.Options{NoSync: true, FreelistType: bolt.FreelistMapType})
+	db, err := bolt.Open(d.path, 0o600, &bolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,14 @@ type DB struct {
 	open   *batch     // the next Update joins it; nil: the next begins one
 	failed error      // of the last commit
 	count  int        // of the commits
-	writer sync.Mutex // locked during a commit; guards shared
-	shared bool       // the last commit had several calls
+	writer writer
+}
+
+// writer is locked during a commit.
+type writer struct {
+	sync.Mutex
+	shared bool // the last commit had several calls
+	room   room
 }
 
 // derivedKeys are derived from the key of the store.
@@ -113,7 +119,7 @@ var errPanicked = errors.New("write the store: another call that shared the comm
 func (db *DB) commit(b *batch) {
 	db.writer.Lock()
 	defer db.writer.Unlock()
-	if db.shared {
+	if db.writer.shared {
 		db.awaitOthers(b)
 	}
 	db.mu.Lock()
@@ -121,7 +127,7 @@ func (db *DB) commit(b *batch) {
 		db.open = nil
 	}
 	db.mu.Unlock()
-	db.shared = len(b.writes) > 1
+	db.writer.shared = len(b.writes) > 1
 	failed := errPanicked
 	defer func() {
 		if failed != nil {
@@ -197,6 +203,9 @@ func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 	}
 	if !applied {
 		return nil, false, nil
+	}
+	if !db.bolt.NoSync { // else nothing waits for the journal
+		db.writer.room.extend(db.file, tx.Size())
 	}
 	err = db.guard(tx.Commit)
 	applied = err != nil

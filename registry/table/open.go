@@ -147,9 +147,10 @@ func (db *DB) checkOpened(noSync bool) error {
 }
 
 // boltOptions returns bbolt's options. bbolt writes the list of free pages with each commit:
-// without that list it would read the whole file to open it.
+// without that list it would read the whole file to open it. The list is its default, an array. The
+// pages of a commit are then the first that are free, and lie close together.
 func boltOptions(o Options) *bolt.Options {
-	return &bolt.Options{Timeout: LockWait, FreelistType: bolt.FreelistMapType, NoSync: o.NoSync, NoGrowSync: o.NoSync}
+	return &bolt.Options{Timeout: LockWait, NoSync: o.NoSync, NoGrowSync: o.NoSync}
 }
 
 // translate turns an error of the engine into one of this package.

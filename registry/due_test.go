@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -72,17 +73,17 @@ func dueBehindBusy(t *testing.T) {
 		d := phone(t, s, ann, lane+string(rune('A'+i)))
 		q := Queue{Device: d.ID, User: []string{"ann", "ben", "cyd"}[random.IntN(3)], Lane: lane, Slow: random.IntN(4) == 0,
 			Due: dawn.Add(time.Duration(random.IntN(30)) * time.Minute)}
-		err := s.db.Update(func(tx *table.Tx) error {
-			return queues.Put(tx, id(d.ID), queueRow{Due: q.Due, User: id(q.User), Lane: lane, Slow: q.Slow})
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		putQueue(t, s, q, nil)
 		list = append(list, q)
 	}
-	slices.SortFunc(list, func(a, b Queue) int { return a.Due.Compare(b.Due) })
 	paused := make(map[string]Lane)
 	for range testenv.Tenth(2000) {
+		// One moves, and a commit that would move another fails.
+		moved := &list[random.IntN(len(list))]
+		moved.Due, moved.Slow, moved.Lane = moved.Due.Add(time.Duration(random.IntN(5)-2)*time.Minute), random.IntN(4) == 0, list[random.IntN(len(list))].Lane
+		putQueue(t, s, *moved, nil)
+		putQueue(t, s, Queue{Device: list[0].Device, User: "dan", Lane: "fcm", Due: dawn}, errors.New("no"))
+		slices.SortFunc(list, func(a, b Queue) int { return a.Due.Compare(b.Due) })
 		now, rooms := dawn.Add(time.Duration(random.IntN(32)-1)*time.Minute), [4]int{random.IntN(6), random.IntN(40), random.IntN(3), 1}
 		room := func(q Queue) int { return rooms[(len(q.User+q.Lane)+map[bool]int{true: 1}[q.Slow])%len(rooms)] }
 		busy := make(map[string]Queue)
@@ -107,6 +108,17 @@ func dueBehindBusy(t *testing.T) {
 	}
 	// The rows are none that the store has written.
 	if err := s.Users.Remove(ann.ID, dawn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// putQueue writes the row of a queue, and fails the test unless that ends with the error.
+func putQueue(t *testing.T, s *Store, q Queue, with error) {
+	t.Helper()
+	err := s.db.Update(func(tx *table.Tx) error {
+		return cmp.Or(queues.Put(tx, id(q.Device), queueRow{Due: q.Due, User: id(q.User), Lane: q.Lane, Slow: q.Slow}), with)
+	})
+	if !errors.Is(err, with) {
 		t.Fatal(err)
 	}
 }

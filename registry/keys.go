@@ -212,6 +212,14 @@ func (dueKey) Parse(data []byte) (dueKey, error) {
 	return dueKey{dueGroup{f.Text(), id(f.Text()), f.Fixed(1)[0] != 0}, f.Time(), id(f.Text())}, f.Err()
 }
 
+// dueKeys returns the key of a device's queue, or none if it is not due.
+func (row queueRow) dueKeys(device id) []dueKey {
+	if row.Due.IsZero() {
+		return nil
+	}
+	return []dueKey{{dueGroup{row.Lane, row.User, row.Slow}, row.Due, device}}
+}
+
 // dueGroup begins the keys of a user's queues in a lane. Those of slow devices are apart.
 type dueGroup struct {
 	lane string

@@ -143,6 +143,7 @@ type core struct {
 	hasUnqueued atomic.Bool // a notification may not be in all of its queues: finish has failed
 
 	unread   *unreadCounts
+	due      *dueQueues
 	accounts signal
 	outbox   signal
 

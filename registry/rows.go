@@ -80,12 +80,7 @@ var (
 	})
 
 	queues = table.New[id, queueRow]("queues") // of devices
-	due    = table.NewIndex(queues, "queues/due", func(k id, row queueRow) []dueKey {
-		if row.Due.IsZero() {
-			return nil
-		}
-		return []dueKey{{dueGroup{row.Lane, row.User, row.Slow}, row.Due, k}}
-	})
+	due    = table.NewIndex(queues, "queues/due", func(k id, row queueRow) []dueKey { return row.dueKeys(k) })
 	// members finds the devices of a lane.
 	members = table.NewIndex(queues, "queues/lane", func(k id, row queueRow) []memberKey {
 		return []memberKey{{memberPrefix{row.Lane, row.Status.State == idlepush.StateProven}, row.User, k}}

@@ -89,11 +89,15 @@ func seal(record []byte, receiver *ecdh.PublicKey, auth, salt []byte, sender *ec
 	if err != nil {
 		return nil, fmt.Errorf("derive the message secret: %w", err)
 	}
-	key, err := hkdf.Key(sha256.New, secret, salt, cekInfo, 16)
+	prk, err := hkdf.Extract(sha256.New, secret, salt)
 	if err != nil {
 		return nil, fmt.Errorf("derive the message key: %w", err)
 	}
-	nonce, err := hkdf.Key(sha256.New, secret, salt, nonceInfo, 12)
+	key, err := hkdf.Expand(sha256.New, prk, cekInfo, 16)
+	if err != nil {
+		return nil, fmt.Errorf("derive the message key: %w", err)
+	}
+	nonce, err := hkdf.Expand(sha256.New, prk, nonceInfo, 12)
 	if err != nil {
 		return nil, fmt.Errorf("derive the nonce: %w", err)
 	}

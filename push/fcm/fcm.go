@@ -8,11 +8,11 @@ package fcm
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -189,12 +189,12 @@ func compose(d idlepush.Device, m push.Message, now time.Time) ([]byte, push.Mes
 	} else if err != nil {
 		return nil, m, new(unsendable)
 	}
-	body, err := json.Marshal(struct {
-		Message *messaging.Message `json:"message"`
-	}{dataMessage(d, m, made.key, made.value, now)})
+	// Its own method, because json.Marshal would read through what it returns once more.
+	text, err := dataMessage(d, m, made.key, made.value, now).MarshalJSON()
 	if err != nil {
 		return nil, m, new(unsendable)
 	}
+	body := slices.Concat([]byte(`{"message":`), text, []byte("}"))
 	return body, m, nil
 }
 

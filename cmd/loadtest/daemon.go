@@ -56,6 +56,7 @@ type daemon struct {
 	origin string // of its API
 	began  time.Time
 	took   time.Duration // from then until it was ready
+	people people
 }
 
 // stop ends idlepush and removes its data folder. What fails then is of no interest.
@@ -94,7 +95,7 @@ func (l *lab) startDaemon(ctx context.Context, dir string, h household, services
 	if d.data, err = os.MkdirTemp(dir, "data"); err != nil {
 		return d, err
 	}
-	if err := l.plant(d.data, h); err != nil {
+	if d.people, err = l.plant(d.data, h); err != nil {
 		return d, err
 	}
 	address, err := freeAddress()

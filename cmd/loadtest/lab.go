@@ -54,6 +54,11 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 	if err := raiseFiles(); err != nil {
 		return l, err
 	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o777); err != nil {
+			return l, err
+		}
+	}
 	if l.disk, err = os.MkdirTemp(onDisk, "loadtest"); err != nil {
 		return l, err
 	}

@@ -34,6 +34,7 @@ var rows = []struct {
 	{"refresh", refresh},
 	{"program", program},
 	{"shape", shape},
+	{"kept", kept},
 }
 
 func rowNames() (names []string) {

@@ -29,9 +29,13 @@ type household struct {
 	accounts int
 	phones   int           // of each account
 	service  string        // that reaches the phones
-	mails    int           // that wait for each phone; if there are any, no mail server is there
+	mails    int           // for each phone; if there are any, no mail server is there
+	kept     bool          // the mails are delivered already, and kept
 	interval time.Duration // that the mail servers are known to bear in IDLE; 0: it is not known
 }
+
+// people are tokens of full scope: of the owner of the first account, and of a user with none.
+type people struct{ somebody, nobody string }
 
 func accountUser(i int) string { return fmt.Sprint("account", i) }
 
@@ -49,42 +53,64 @@ type planting struct {
 	lab   *lab
 	store *registry.Store
 	keys  idlepush.Keys // of all browsers
+	admin string        // the id of the user
 }
 
 // plant makes a store in dir, without waiting for the disk.
-func (l *lab) plant(dir string, h household) (err error) {
+func (l *lab) plant(dir string, h household) (who people, err error) {
 	store, err := registry.Open(dir, registry.Options{NoSync: true, Unlimited: true, QuickHash: true})
 	if err != nil {
-		return err
+		return who, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	receiver, err := pushtest.NewReceiver()
 	if err != nil {
-		return err
+		return who, err
 	}
-	p := planting{h, l, store, receiver.Keys()}
+	p := planting{household: h, lab: l, store: store, keys: receiver.Keys()}
 	token, err := store.Users.SetupToken()
 	if err != nil {
-		return err
+		return who, err
 	}
-	owner, _, err := store.Users.Setup(token, "admin", "a password of the load test", "", nil, time.Now())
+	admin, _, err := store.Users.Setup(token, "admin", "a password of the load test", "", nil, time.Now())
 	if err != nil {
-		return err
+		return who, err
 	}
+	if _, who.nobody, err = store.Logins.AddToken(admin.ID, "load test", idlepush.ScopeFull, "", time.Now()); err != nil {
+		return who, err
+	}
+	p.admin = admin.ID
+	var owner idlepush.User
 	var group errgroup.Group
 	group.SetLimit(64) // they share commits
 	for i := range h.accounts {
 		if i%accountsPerHost == 0 {
-			if owner, err = store.Users.Add(fmt.Sprint("user ", i), "a password of the load test", false, "", "", time.Now()); err != nil {
-				return err
+			if owner, err = p.join(fmt.Sprint("user ", i)); err != nil {
+				return who, err
+			}
+			if i == 0 {
+				if _, who.somebody, err = store.Logins.AddToken(owner.ID, "load test", idlepush.ScopeFull, "", time.Now()); err != nil {
+					return who, err
+				}
 			}
 			if err := p.host(i); err != nil {
-				return err
+				return who, err
 			}
 		}
-		group.Go(func() error { return p.account(owner.ID, i) })
+		of := owner.ID
+		group.Go(func() error { return p.account(of, i) })
 	}
-	return group.Wait()
+	return who, group.Wait()
+}
+
+// join adds a user, by an invite of the admin.
+func (p *planting) join(name string) (idlepush.User, error) {
+	_, code, err := p.store.Users.AddInvite(p.admin, registry.InviteForPerson, false, "", time.Now())
+	if err != nil {
+		return idlepush.User{}, err
+	}
+	u, _, err := p.store.Users.Accept(code, name, "a password of the load test", registry.Visit{}, time.Now())
+	return u, err
 }
 
 // host notes what is known of the mail server of the i-th account.
@@ -110,15 +136,27 @@ func (p *planting) account(owner string, i int) error {
 	if err != nil {
 		return err
 	}
+	var phones []string
 	for n := range p.phones {
-		if err := p.phone(a, n); err != nil {
+		phone, err := p.phone(a, n)
+		if err != nil {
+			return err
+		}
+		phones = append(phones, phone)
+	}
+	if err := p.wait(a); err != nil || !p.kept {
+		return err
+	}
+	for _, phone := range phones {
+		if err := p.deliver(phone); err != nil {
 			return err
 		}
 	}
-	return p.wait(a)
+	return nil
 }
 
-func (p *planting) phone(a idlepush.Account, n int) error {
+// phone returns the id of the n-th phone of the account.
+func (p *planting) phone(a idlepush.Account, n int) (string, error) {
 	name := a.Username + "-" + strconv.Itoa(n)
 	d := idlepush.Device{User: a.Owner, Name: name, Transport: idlepush.Transport(p.service), Lane: p.service, Content: idlepush.LevelPreview, Accounts: []string{a.ID},
 		Status: idlepush.Status{State: idlepush.StateProven}}
@@ -132,8 +170,8 @@ func (p *planting) phone(a idlepush.Account, n int) error {
 		d.Address = idlepush.Secret("https://" + p.lab.push.address + webPath + name)
 		d.Lane, d.MustShow, d.Keys = "webpush https://"+p.lab.push.address, true, &p.keys
 	}
-	_, _, err := p.store.Devices.Register(d, "", time.Now())
-	return err
+	d, _, err := p.store.Devices.Register(d, "", time.Now())
+	return d.ID, err
 }
 
 // wait has mail wait for the phones of the account.
@@ -152,6 +190,19 @@ func (p *planting) wait(a idlepush.Account) error {
 		at = arrival.To
 	}
 	return nil
+}
+
+// deliver ends what waits for a phone, as if the push service had accepted it.
+func (p *planting) deliver(phone string) error {
+	for {
+		w, ok, err := p.store.Outbox.Next(phone, time.Now())
+		if err != nil || !ok {
+			return err
+		}
+		if _, err := p.store.Outbox.Settle(w, registry.Outcome{Result: registry.ResultDelivered}, time.Now()); err != nil {
+			return err
+		}
+	}
 }
 
 // freeAddress returns an address that nobody listens at.

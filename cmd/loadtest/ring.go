@@ -15,7 +15,7 @@ import (
 
 // ring measures the time from EXISTS to the push, one mail after the other.
 func ring(ctx context.Context, l *lab) (lines []line, err error) {
-	synced, err := syncTime(l.disk)
+	synced, err := syncTime(ctx, l.disk)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +76,9 @@ func (p *pair) ringEach(ctx context.Context, users []string, times *[]time.Durat
 	return nil
 }
 
-// syncTime returns how long an fdatasync of one page takes in dir.
-func syncTime(dir string) (time.Duration, error) {
+// syncTime returns how long an fdatasync of one page takes in dir, as seldom as a mail comes: a disk
+// that was at rest is slower.
+func syncTime(ctx context.Context, dir string) (time.Duration, error) {
 	file, err := os.Create(filepath.Join(dir, "sync"))
 	if err != nil {
 		return 0, err
@@ -86,7 +87,10 @@ func syncTime(dir string) (time.Duration, error) {
 	defer file.Close()
 	page := make([]byte, os.Getpagesize())
 	var times []time.Duration
-	for range 200 {
+	for range 100 {
+		if !sleep(ctx, between) {
+			return 0, ctx.Err()
+		}
 		if _, err := file.WriteAt(page, 0); err != nil {
 			return 0, err
 		}

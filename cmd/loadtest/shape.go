@@ -30,7 +30,7 @@ func shape(ctx context.Context, l *lab) ([]line, error) {
 	}
 	lines := []line{memory.line("memory with %s accounts"), settled.line("settled, with %s accounts"), cpu.line("CPU of the start of %s accounts")}
 	var drained growth
-	for _, n := range decades(l.count(100_000)) {
+	for _, n := range decades(l.count(1_000_000)) {
 		h := queued(n)
 		h.service = fcm
 		s, err := l.deliveries(ctx, h)

@@ -52,6 +52,9 @@ type Content struct {
 	Subject   string
 	MessageID string // without its angle brackets; allowed with the subject
 	Preview   string
+	// OneTimeCode is a code of 4 to 8 digits, or letters and digits, that the mail brings; allowed
+	// with the preview.
+	OneTimeCode string
 }
 
 // String implements fmt.Stringer and hides the content.
@@ -72,7 +75,7 @@ func (c Content) At(l Level) Content {
 		c.Subject, c.MessageID = "", ""
 	}
 	if !l.Allows(LevelPreview) {
-		c.Preview = ""
+		c.Preview, c.OneTimeCode = "", ""
 	}
 	return c
 }

@@ -19,7 +19,7 @@ func TestLevelAllows(t *testing.T) {
 			t.Errorf("an unknown level allows %s: %v", l, unknown.Allows(l))
 		}
 	}
-	full := Content{From: "f", Subject: "s", Preview: "p"}
+	full := Content{From: "f", Subject: "s", Preview: "p", OneTimeCode: "1234"}
 	for l, want := range map[Level]Content{
 		unknown: {}, "": {}, LevelWake: {}, LevelSender: {From: "f"}, LevelSubject: {From: "f", Subject: "s"}, LevelPreview: full,
 	} {

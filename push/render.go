@@ -28,6 +28,7 @@ type payload struct {
 	From    string        `json:"from,omitempty"`
 	Subject string        `json:"subject,omitempty"`
 	Preview string        `json:"preview,omitempty"`
+	OneTime string        `json:"one_time_code,omitempty"`
 	Count   int           `json:"count,omitempty"`
 	Unread  *int          `json:"unread,omitempty"`
 	payloadReason
@@ -164,6 +165,7 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 		if showsSender {
 			c := n.Content.At(level)
 			p.Folder, p.From, p.Subject, p.Preview = shorten(n.Folder, limit.folder), shorten(c.From, limit.from), shorten(c.Subject, limit.subject), shorten(c.Preview, limit.preview)
+			p.OneTime = c.OneTimeCode
 			m.Title, m.Body = mailText(p, level)
 			p.Unread = badge(w.Unread)
 		}
@@ -209,7 +211,8 @@ func moreText(count int, mailbox string) string {
 }
 
 // mailText returns the text that the phone shows: the sender as title, subject and preview below.
-// If nothing is known of the mail, it says only that there is one.
+// If nothing is known of the mail, it says only that there is one. A one-time code stands before
+// both.
 func mailText(p payload, level idlepush.Level) (title, body string) {
 	title = cmp.Or(p.From, newMail)
 	switch {
@@ -220,6 +223,12 @@ func mailText(p payload, level idlepush.Level) (title, body string) {
 		body = "(no subject)"
 	default:
 		body = newMail
+	}
+	if p.OneTime != "" {
+		title = p.OneTime + " · " + title
+		if !strings.HasPrefix(body, p.OneTime) {
+			body = strings.TrimSuffix(p.OneTime+" · "+body, " · ")
+		}
 	}
 	return title, body
 }

@@ -85,10 +85,10 @@ func renderWake(t *testing.T) {
 
 // It looks for each part of a mail in everything that can be sent.
 func renderLevels(t *testing.T) {
-	full := idlepush.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview"}
-	allowed := map[string]idlepush.Level{full.From: idlepush.LevelSender, full.Subject: idlepush.LevelSubject, full.Preview: idlepush.LevelPreview, "Wfolder": idlepush.LevelSender}
+	full := idlepush.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview", OneTimeCode: "W482913"}
+	allowed := map[string]idlepush.Level{full.From: idlepush.LevelSender, full.Subject: idlepush.LevelSubject, full.Preview: idlepush.LevelPreview, full.OneTimeCode: idlepush.LevelPreview, "Wfolder": idlepush.LevelSender}
 	for _, level := range append([]idlepush.Level{"", "everything"}, pushtest.EveryLevel...) {
-		for part := range 8 { // also mails that lack parts
+		for part := range 16 { // also mails that lack parts
 			c := full
 			if part&1 != 0 {
 				c.From = ""
@@ -98,6 +98,9 @@ func renderLevels(t *testing.T) {
 			}
 			if part&4 != 0 {
 				c.Preview = ""
+			}
+			if part&8 != 0 {
+				c.OneTimeCode = ""
 			}
 			n := pushtest.Planted(idlepush.KindMail)
 			n.Folder, n.Content = "Wfolder", c
@@ -114,7 +117,7 @@ func renderLevels(t *testing.T) {
 			if level.Allows(idlepush.LevelSender) && !strings.Contains(shown, "Wfolder") {
 				t.Errorf("level %q leaves out the folder:\n%s", level, shown)
 			}
-			for word, is := range map[string]string{full.From: c.From, full.Subject: c.Subject, full.Preview: c.Preview} {
+			for word, is := range map[string]string{full.From: c.From, full.Subject: c.Subject, full.Preview: c.Preview, full.OneTimeCode: c.OneTimeCode} {
 				if is != "" && level.Allows(allowed[word]) && !strings.Contains(shown, word) {
 					t.Errorf("level %q leaves out %s:\n%s", level, word, shown)
 				}
@@ -306,6 +309,10 @@ func renderText(t *testing.T) {
 		{"no words", idlepush.LevelPreview, idlepush.Content{From: "Ann", Subject: "Dinner"}, "Ann", "Dinner"},
 		{"blind", idlepush.LevelPreview, idlepush.Content{}, "New mail", ""},
 		{"blind, at sender", idlepush.LevelSender, idlepush.Content{}, "New mail", ""},
+		{"a code", idlepush.LevelPreview, idlepush.Content{From: "Shop", Subject: "Your code", Preview: "Enter 4829", OneTimeCode: "4829"}, "4829 · Shop", "4829 · Your code\nEnter 4829"},
+		{"a code in front already", idlepush.LevelPreview, idlepush.Content{From: "Shop", Subject: "4829 is your code", OneTimeCode: "4829"}, "4829 · Shop", "4829 is your code"},
+		{"a code, at subject", idlepush.LevelSubject, idlepush.Content{From: "Shop", Subject: "Your code", OneTimeCode: "4829"}, "Shop", "Your code"},
+		{"a code alone", idlepush.LevelPreview, idlepush.Content{OneTimeCode: "4829"}, "4829 · New mail", "4829"},
 		{"a sender of our words", idlepush.LevelSender, idlepush.Content{From: "New mail"}, "New mail", "New mail"},
 	} {
 		n := pushtest.Planted(idlepush.KindMail)

@@ -168,7 +168,7 @@ func arrival(t testing.TB, s *Store, a idlepush.Account, n int, at time.Time) Ar
 	to := Cursor{UIDValidity: 7, Next: max(from.Next, 1)}
 	var mails []Message
 	for range n {
-		mails = append(mails, Message{UID: to.Next, Content: idlepush.Content{From: "Ann", Subject: fmt.Sprint("mail ", to.Next), Preview: "Hello"}})
+		mails = append(mails, Message{UID: to.Next, Content: idlepush.Content{From: "Ann", Subject: fmt.Sprint("mail ", to.Next), Preview: "Hello", OneTimeCode: "4829"}})
 		to.Next++
 	}
 	return Arrival{Account: a.ID, Folder: "INBOX", From: from, To: to, Mails: mails, At: at}

@@ -159,7 +159,7 @@ func recordFirstSight(t *testing.T) {
 
 func recordLevel(t *testing.T) {
 	t.Parallel()
-	full := idlepush.Content{From: "Ann", Subject: "mail 1", Preview: "Hello"}
+	full := idlepush.Content{From: "Ann", Subject: "mail 1", Preview: "Hello", OneTimeCode: "4829"}
 	for name, c := range map[string]struct {
 		levels []idlepush.Level
 		want   idlepush.Content

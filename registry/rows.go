@@ -467,6 +467,7 @@ type notificationContent struct {
 	Subject   string            `json:",omitempty"`
 	MessageID string            `json:",omitempty"`
 	Preview   string            `json:",omitempty"`
+	OneTime   string            `json:",omitempty"` // a code that the mail brings
 	Params    map[string]string `json:",omitempty"` // of Code
 }
 

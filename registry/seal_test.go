@@ -36,6 +36,7 @@ var planted = map[string]string{
 	"subject":       "PLANTED-subject",
 	"message id":    "PLANTED-message-id",
 	"preview":       "PLANTED-preview",
+	"one-time code": "PLANTED-code",
 	"user password": "PLANTED-user-password",
 }
 
@@ -68,7 +69,7 @@ func plantedHousehold(t *testing.T, s *Store) (ann idlepush.User, a idlepush.Acc
 	for round := range 5 {
 		look := arrival(t, s, a, 10, dawn)
 		for i := range look.Mails {
-			look.Mails[i].Content = idlepush.Content{From: planted["sender"], Subject: planted["subject"], MessageID: planted["message id"], Preview: planted["preview"]}
+			look.Mails[i].Content = idlepush.Content{From: planted["sender"], Subject: planted["subject"], MessageID: planted["message id"], Preview: planted["preview"], OneTimeCode: planted["one-time code"]}
 		}
 		if _, err := s.Mail.Record(look); err != nil {
 			t.Fatal(err)

@@ -247,11 +247,9 @@ func (ft *fetcher) describe(m wire.Mail, t terms) (registry.Message, error) {
 		ft.old++
 	}
 	if d.Wanting && notRung.Code == "" && ft.old <= maxOldWords {
-		preview, err := ft.fetchPreview(t.folder, m.UID, fields)
-		if err != nil {
+		if err := ft.fetchWords(&d, t.folder, m.UID, fields); err != nil {
 			return registry.Message{}, err
 		}
-		d.Preview = cmp.Or(preview, d.Preview)
 	}
 	made := ft.message(m, fields, d, t)
 	made.NotRung = notRung
@@ -262,7 +260,7 @@ func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t 
 	since := t.folder.cursor.Since
 	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date),
 		Old: isOld(m.Date, d.Date, t.lastLook, t.now), Past: !since.IsZero() && !m.Date.IsZero() && m.Date.Before(since),
-		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview}.At(t.level)}
+		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview, OneTimeCode: d.Code}.At(t.level)}
 }
 
 // maxRemembered is how many messages of a folder are remembered at first sight.
@@ -326,16 +324,15 @@ func (ft *fetcher) useOf(f *folder, uid imap.UID) (string, error) {
 // maxParts is how many parts of a message are looked through for text.
 const maxParts = 3
 
-// fetchPreview reads a message's first parts of text, if the beginning of the message held none.
-// The preview is empty if there is no text.
-func (ft *fetcher) fetchPreview(f *folder, uid imap.UID, fields []byte) (string, error) {
+// fetchWords reads a message's first parts of text, if the beginning of the message held none.
+func (ft *fetcher) fetchWords(d *message.Description, f *folder, uid imap.UID, fields []byte) error {
 	answer, err := ft.fetchMore(f, uid, "BODYSTRUCTURE")
 	if err != nil {
-		return "", err
+		return err
 	}
 	sections := wire.TextParts(answer.Structure, maxParts)
 	if len(sections) == 0 {
-		return "", nil
+		return nil
 	}
 	var items []string
 	for _, section := range sections {
@@ -345,7 +342,7 @@ func (ft *fetcher) fetchPreview(f *folder, uid imap.UID, fields []byte) (string,
 		items = append(items, "BODY.PEEK["+section+"]<0.32768>")
 	}
 	if answer, err = ft.fetchMore(f, uid, strings.Join(items, " ")); err != nil {
-		return "", err
+		return err
 	}
 	var parts []message.Part
 	for _, section := range sections {
@@ -355,7 +352,8 @@ func (ft *fetcher) fetchPreview(f *folder, uid imap.UID, fields []byte) (string,
 		}
 		parts = append(parts, part)
 	}
-	return message.Preview(parts...), nil
+	d.ReadParts(parts...)
+	return nil
 }
 
 // fetchMore fetches further items of one message, which can be notified without them: a refusal is

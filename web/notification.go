@@ -33,6 +33,7 @@ type MailDetails struct {
 	From    string    `json:"from,omitempty" doc:"Sender of the mail"`
 	Subject string    `json:"subject,omitempty"`
 	Preview string    `json:"preview,omitempty" doc:"The first words"`
+	OneTime string    `json:"one_time_code,omitempty" doc:"A code that the mail brings, to log in somewhere: 4 to 8 digits, or letters and digits"`
 	Link    string    `json:"link,omitempty" doc:"mail: where to read it, by the template of its account. If another user owns the account, that user chose it: show its host before it is opened"`
 	Cleared time.Time `json:"cleared,omitzero" doc:"mail: when it was found to be read or removed elsewhere; absent: not yet"`
 }
@@ -107,7 +108,7 @@ func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool)
 func (v historyView) notification(n idlepush.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
 		Code: n.Code, Params: n.Params, Text: v.codes.Sentence(n.Code, n.Params), Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
-		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview,
+		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, OneTime: n.Content.OneTimeCode,
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	for _, d := range n.Deliveries {
 		if device, own := v.devices[d.Device]; own {

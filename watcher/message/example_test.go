@@ -23,11 +23,13 @@ func ExampleDescribe() {
 	// 1@example.org
 }
 
-func ExamplePreview() {
+func ExampleDescription_ReadParts() {
 	picture := message.Part{Header: []byte("Content-Type: image/png\r\n\r\n"), Text: []byte("\x89PNG")}
 	words := message.Part{Header: []byte("Content-Type: text/plain\r\n\r\n"), Text: []byte("See the picture.\r\n-- \r\nBerta")}
 
-	fmt.Println(message.Preview(picture, words))
+	var d message.Description
+	d.ReadParts(picture, words)
+	fmt.Println(d.Preview)
 	// Output: See the picture.
 }
 

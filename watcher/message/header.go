@@ -1,9 +1,10 @@
 // Package message reads what a mail says: its sender, its subject, its first words, and a
 // fingerprint by which it is known again.
 //
-// [Describe] reads a header with the beginning of the text, [Preview] single parts. Both take bytes
-// from strangers, cut anywhere and broken in every way, and return text that is safe to show: valid
-// UTF-8 on one line, bounded, without control or invisible characters. They never fail.
+// [Describe] reads a header with the beginning of the text, [Description.ReadParts] single parts.
+// Both take bytes from strangers, cut anywhere and broken in every way, and return text that is safe
+// to show: valid UTF-8 on one line, bounded, without control or invisible characters. They never
+// fail.
 // [Fingerprint] is the same for the same mail in another folder.
 //
 // The package is apart from watcher because it consists of pure functions, which know neither IMAP
@@ -54,8 +55,10 @@ type Description struct {
 	// Preview is the beginning of what the sender wrote: no quotes, no signature, nothing of
 	// encrypted mail.
 	Preview string
+	// Code is a one-time code that the mail brings: 4 to 8 digits, or letters and digits.
+	Code string
 	// Wanting reports that the text was cut before Preview said anything, or anything but where to
-	// read it: its first part of text may say more; see Preview.
+	// read it: its first part of text may say more; see ReadParts.
 	Wanting bool
 }
 
@@ -70,13 +73,15 @@ func Describe(header, text []byte) Description {
 	from, address := senderOf(fields, charset)
 	cut := len(text) >= textBytes
 	preview := previewPart(fields, text[:min(len(text), textBytes)], 0)
+	subject := cleantext.Line(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes)
 	return Description{
 		From:      from,
 		Address:   address,
-		Subject:   cleantext.Line(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes),
+		Subject:   subject,
 		Date:      dateOf(fields["date"]),
 		MessageID: messageID(fields["message-id"]),
 		Preview:   preview.text,
+		Code:      oneTimeCode(subject, preview.source),
 		Wanting:   cut && (preview.text == "" || preview.doubts),
 	}
 }
@@ -85,9 +90,10 @@ func Describe(header, text []byte) Description {
 // message is all one part, its header and its text.
 type Part struct{ Header, Text []byte }
 
-// Preview returns the first words of the parts, of which the first partBytes are read: of the first
-// that has any, and of one that only sends the reader elsewhere only if all do.
-func Preview(parts ...Part) string {
+// ReadParts takes what the parts of the message say, of which the first partBytes are read, into
+// its Preview and Code: of the first that has words, and of one that only sends the reader elsewhere
+// only if all do.
+func (d *Description) ReadParts(parts ...Part) {
 	var best words
 	for _, p := range parts {
 		fields, _ := parseFields(p.Header[:min(len(p.Header), headerBytes)])
@@ -96,7 +102,9 @@ func Preview(parts ...Part) string {
 			best = found
 		}
 	}
-	return best.text
+	if best.text != "" {
+		d.Preview, d.Code = best.text, oneTimeCode(d.Subject, best.source)
+	}
 }
 
 // textCharset is the charset of a message's text; empty: nothing is known. In a multipart it is

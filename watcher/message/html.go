@@ -9,7 +9,7 @@ import (
 
 // htmlText returns the words of an HTML text, which may end anywhere: no comments, scripts, styles,
 // titles and quoted mails. What is hidden by style stays, because that is where newsletters put
-// their preview.
+// their preview. Elements that are not inline divide lines.
 func htmlText(text string) string {
 	var out strings.Builder
 	z := html.NewTokenizer(strings.NewReader(text))
@@ -37,7 +37,7 @@ func htmlText(text string) string {
 			skipping, depth = token.DataAtom, 1
 		}
 		if depth == 0 && !isInline(token.DataAtom) {
-			out.WriteByte(' ')
+			out.WriteByte('\n')
 		}
 	}
 }

@@ -17,8 +17,9 @@ const deepest = 8
 // words are the first words of a text, and how far they can be trusted to be what the sender means.
 type words struct {
 	text   string
-	plain  bool // of a plain text
-	doubts bool // they only say that the words are elsewhere
+	source string // all that was read of it, with its lines
+	plain  bool   // of a plain text
+	doubts bool   // they only say that the words are elsewhere
 }
 
 // better reports whether a reader would rather see w than other, of two alternatives.
@@ -55,10 +56,11 @@ func previewPart(header fields, body []byte, depth int) words {
 	}
 	text := readText(content, body)
 	if content.media == "text/html" || holdsHTML.MatchString(text) {
-		return words{text: cleantext.Line(htmlText(text), previewRunes)}
+		text = htmlText(text)
+		return words{text: cleantext.Line(text, previewRunes), source: text}
 	}
 	written := writtenText(text, content)
-	return words{text: cleantext.Line(written, previewRunes), plain: true, doubts: isPlaceholder(written)}
+	return words{text: cleantext.Line(written, previewRunes), source: written, plain: true, doubts: isPlaceholder(written)}
 }
 
 // decodeTransfer undoes the Content-Transfer-Encoding; false: it holds no text.

@@ -136,7 +136,7 @@ func TestDescribeSamples(t *testing.T) {
 			header, text := delivered(t, path)
 			d := Describe(header, text)
 			if d.Wanting {
-				d.Preview = Preview(Part{header, text})
+				d.ReadParts(Part{header, text})
 			}
 			for what, pair := range map[string][2]string{"from": {d.From, want.from}, "subject": {d.Subject, want.subject}, "preview": {d.Preview, want.preview}} {
 				if pair[1] != "" && pair[0] != pair[1] {

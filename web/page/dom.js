@@ -111,6 +111,15 @@ export function tell(text) {
 	tell.timer = setTimeout(() => { place.textContent = ""; }, 8000);
 }
 
+// copyable returns a text with a button that copies it. before stands in front of it.
+export function copyable(text, before = "", attributes = {}) {
+	const { texts } = self;
+	return el("p", { class: "copy" }, before, el("code", attributes, text), button(texts.copy, async () => {
+		await navigator.clipboard.writeText(text);
+		tell(texts.copied);
+	}));
+}
+
 // leaveView closes the question of the view that the user leaves: the answer is no. It removes the
 // message, too, unless keep is set.
 export function leaveView(keep) {

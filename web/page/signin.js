@@ -1,5 +1,5 @@
 import { call, Problem } from "./api.js";
-import { button, el, tell } from "./dom.js";
+import { copyable, el } from "./dom.js";
 import { go, session } from "./session.js";
 
 const { texts } = self;
@@ -76,10 +76,7 @@ export function registration(oauth, redirect) {
 
 // redirectURL returns the redirect URL to copy, if it is known.
 export function redirectURL(redirect) {
-	return redirect && el("p", { class: "copy" }, texts.clientsRedirect, el("code", {}, redirect), button(texts.copy, async () => {
-		await navigator.clipboard.writeText(redirect);
-		tell(texts.copied);
-	}, { "aria-label": `${texts.copy}: ${redirect}` }));
+	return redirect && copyable(redirect, texts.clientsRedirect);
 }
 
 // signInButton returns a button that begins to sign in, and a place below it for what prevents

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
@@ -135,14 +136,61 @@ func TestActivityDeliveries(t *testing.T) {
 	p.WaitText(t, "12 new mails")
 }
 
+// TestOneTimeCode has a mail with a one-time code ring, and copies it on the page of the mail.
+func TestOneTimeCode(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.Populate(t)
+	ctx := testenv.Context(t)
+	s.appendText(t, "INBOX", "From: Shop <shop@example.org>\r\nSubject: Log in\r\nContent-Type: text/html\r\n\r\n<p>Your login code</p><table><tr><td><b>482 913</b></td></tr></table><p>Order 739201 is on its way.</p>\r\n", time.Now())
+	pushes, err := s.Web.Wait(ctx, 4)
+	systemtest.Must(t, err)
+	var id string
+	for _, m := range pushes[2:] {
+		var got struct {
+			Idlepush struct {
+				ID, Title, Body, Preview string
+				Code                     string `json:"one_time_code"`
+			}
+		}
+		systemtest.Must(t, json.Unmarshal(m.Body, &got))
+		code := ""
+		if got.Idlepush.Preview != "" {
+			code = "482913"
+		}
+		front := strings.HasPrefix(got.Idlepush.Title, "482913 · ") && strings.HasPrefix(got.Idlepush.Body, "482913 · ")
+		if id = got.Idlepush.ID; got.Idlepush.Code != code || front != (code != "") {
+			t.Errorf("a phone got %+v", got)
+		}
+	}
+	p := browsertest.Chromium(t).Open(t, s.Origin)
+	enterLogin(t, p, "Log in", "anna", systemtest.Password)
+	p.WaitText(t, "anna@example.org")
+	p.Navigate(t, s.Origin+"/#/mail/"+id)
+	p.WaitText(t, "482913")
+	p.Eval(t, nil, `() => { navigator.clipboard.writeText = async (text) => { self.copiedText = text; }; }`)
+	p.Click(t, "Copy")
+	p.WaitText(t, "Copied.")
+	var copied string
+	if p.Eval(t, &copied, `() => self.copiedText`); copied != "482913" {
+		t.Errorf("copied %q", copied)
+	}
+	checkSizes(t, p)
+}
+
 // append puts a mail into a folder, as another client does.
 func (s *system) append(t *testing.T, folder, from, subject string, received time.Time, flags ...imap.Flag) {
 	t.Helper()
+	text := fmt.Sprintf("From: %s <%s@example.org>\r\nSubject: %s\r\nMessage-ID: <%s@example.org>\r\n\r\nWords.\r\n", from, from, subject, strings.ReplaceAll(subject, " ", "."))
+	s.appendText(t, folder, text, received, flags...)
+}
+
+func (s *system) appendText(t *testing.T, folder, text string, received time.Time, flags ...imap.Flag) {
+	t.Helper()
 	client := s.Mail.Client(t)
 	defer client.Close()
-	text := fmt.Appendf(nil, "From: %s <%s@example.org>\r\nSubject: %s\r\nMessage-ID: <%s@example.org>\r\n\r\nWords.\r\n", from, from, subject, strings.ReplaceAll(subject, " ", "."))
 	command := client.Append(folder, int64(len(text)), &imap.AppendOptions{Flags: flags, Time: received})
-	_, err := command.Write(text)
+	_, err := command.Write([]byte(text))
 	systemtest.Must(t, err)
 	systemtest.Must(t, command.Close())
 	_, err = command.Wait()

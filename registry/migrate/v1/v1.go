@@ -417,6 +417,7 @@ type Content struct {
 	Subject   string            `json:",omitempty"`
 	MessageID string            `json:",omitempty"`
 	Preview   string            `json:",omitempty"`
+	OneTime   string            `json:",omitempty"`
 	Params    map[string]string `json:",omitempty"`
 }
 

@@ -1,6 +1,6 @@
 import { clock } from "../age.js";
 import { all, call } from "../api.js";
-import { button, el } from "../dom.js";
+import { button, copyable, el } from "../dom.js";
 import { reason } from "../reason.js";
 import { session } from "../session.js";
 
@@ -84,7 +84,7 @@ async function mailOf(id) {
 function mailView(item, account) {
 	const rows = [[account?.email, item.folder].filter(Boolean).join(" · "), clock(item.at)];
 	return { title: item.subject || title(item), node: [
-		el("div", { class: "card" }, item.subject && el("p", {}, item.from), item.preview && el("p", {}, item.preview), rows.map((text) => el("p", { class: "soft" }, text)),
+		el("div", { class: "card" }, item.subject && el("p", {}, item.from), item.one_time_code && copyable(item.one_time_code, "", { class: "code" }), item.preview && el("p", {}, item.preview), rows.map((text) => el("p", { class: "soft" }, text)),
 			item.code && el("p", {}, reason(item, item.text)),
 			item.cleared && el("p", { class: "soft" }, texts.readElsewhere)),
 		item.link && opener(item.link, account),

@@ -1,5 +1,5 @@
 import { call } from "../api.js";
-import { button, el, tell } from "../dom.js";
+import { button, copyable, el } from "../dom.js";
 import { proved } from "../proof.js";
 import { qr } from "../qr.js";
 
@@ -13,10 +13,7 @@ export function warning(reach) {
 // invitation shows the link of an invite, also as a QR code. It is shown only once and must stay
 // while it is scanned.
 export function invitation(invite) {
-	return el("div", { "data-keep": true }, warning(invite.reach), qr(invite.qr, texts.qrLabel), el("p", { class: "copy" }, el("code", {}, invite.url), button(texts.copy, async () => {
-		await navigator.clipboard.writeText(invite.url);
-		tell(texts.copied);
-	})));
+	return el("div", { "data-keep": true }, warning(invite.reach), qr(invite.qr, texts.qrLabel), copyable(invite.url));
 }
 
 // anotherPhone lets another phone or browser of the user join.

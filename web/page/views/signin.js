@@ -1,5 +1,5 @@
 import { call } from "../api.js";
-import { button, el, form, tell } from "../dom.js";
+import { copyable, el, form, tell } from "../dom.js";
 import { reason } from "../reason.js";
 import { go } from "../session.js";
 import { beginSignIn, keptOf, signInButton } from "../signin.js";
@@ -66,10 +66,7 @@ function stage(consent) {
 	if (consent.user_code) {
 		return el("div", {}, mailbox, el("p", {}, texts.enterCode),
 			el("p", {}, el("a", { href: consent.verification_url, target: "_blank", rel: "noreferrer" }, consent.verification_url)),
-			el("p", { class: "copy" }, el("code", { class: "code" }, consent.user_code), button(texts.copy, async () => {
-				await navigator.clipboard.writeText(consent.user_code);
-				tell(texts.copied);
-			})),
+			copyable(consent.user_code, "", { class: "code" }),
 			el("p", { role: "status" }, texts.waitForCode));
 	}
 	return el("div", {}, mailbox, consent.url ? el("div", { class: "buttons" }, el("a", { class: "button primary", href: consent.url }, texts.signInAt(consent.provider)))

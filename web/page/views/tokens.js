@@ -1,6 +1,6 @@
 import { age } from "../age.js";
 import { all, call } from "../api.js";
-import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
+import { button, confirmed, copyable, el, field, form, tick } from "../dom.js";
 import { proved } from "../proof.js";
 import { qr } from "../qr.js";
 import { warning } from "./invitation.js";
@@ -40,8 +40,5 @@ function line(token) {
 function secret({ qr: rows, reach, token, url }) {
 	return el("div", { "data-keep": true }, el("p", {}, texts.tokenOnce), warning(reach), qr(rows, texts.tokenQR),
 		el("p", { class: "copy" }, texts.tokenServer, el("code", {}, url)),
-		el("p", { class: "copy" }, el("code", {}, token), button(texts.copy, async () => {
-			await navigator.clipboard.writeText(token);
-			tell(texts.copied);
-		})));
+		copyable(token));
 }

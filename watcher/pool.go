@@ -30,15 +30,16 @@ type Pool struct {
 	wall     func() time.Time // in tests: instead of time.Now
 	rest     time.Duration    // in tests: instead of lookAgain
 	giveBack func()           // in tests: instead of debug.FreeOSMemory
-	storm    storm
+	storm    *storm
 	families wire.Families // by which hosts were reached, in this run of the program
 
-	clock  *clock
-	mu     sync.Mutex
-	askers map[string]*asker  // by account
-	hosts  map[string]*host   // by host and port
-	known  map[string]*proofs // by account
-	opened map[string]*access // by account with OAuth
+	clock   *clock
+	workers *workers // nil while it does not run
+	mu      sync.Mutex
+	askers  map[string]*asker  // by account
+	hosts   map[string]*host   // by host and port
+	known   map[string]*proofs // by account
+	opened  map[string]*access // by account with OAuth
 }
 
 // Live describes an account's session beside the status in the store: ages, which are not worth
@@ -132,6 +133,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	if giveBack == nil {
 		giveBack = debug.FreeOSMemory
 	}
+	p.workers = new(workers)
+	defer p.workers.end()
 	var supervisors sync.WaitGroup
 	defer supervisors.Wait()
 	current := make(map[string]*running)
@@ -145,23 +148,25 @@ func (p *Pool) Run(ctx context.Context) error {
 			tell(ctx, ended, a.ID)
 		})
 	}
-	for {
-		if p.storm.passed(time.Now()) {
-			giveBack()
-		}
-		p.compare(current, start)
-		timer := time.NewTimer(cmp.Or(p.rest, lookAgain))
+	rest := cmp.Or(p.rest, lookAgain)
+	look := time.NewTimer(rest)
+	defer look.Stop()
+	for p.compare(current, start); ctx.Err() == nil; {
 		select {
+		case <-p.storm.over.C:
+			giveBack()
+			continue
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
+			continue
 		case id := <-ended:
 			delete(current, id)
 		case <-p.Store.Changed():
-		case <-timer.C:
+		case <-look.C:
 		}
-		timer.Stop()
+		p.compare(current, start)
+		look.Reset(rest)
 	}
+	return nil
 }
 
 // tell sends the id of an account whose supervisor has ended, unless ctx ends before. Inlined, it
@@ -178,7 +183,7 @@ func tell(ctx context.Context, ended chan<- string, id string) {
 func (p *Pool) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.clock = newClock(p.wall)
+	p.clock, p.storm = newClock(p.wall), newStorm()
 	p.askers, p.hosts, p.known = make(map[string]*asker), make(map[string]*host), make(map[string]*proofs)
 }
 

@@ -88,12 +88,10 @@ func newSession(w *watched, conn *wire.Conn) *session {
 // spends its life below it: the frames from here to Conn.Idle are kept small.
 func (s *session) run(ctx context.Context) error {
 	// The program may have ended in the middle of a look.
-	if err := s.endLooks(); err != nil {
-		return err
-	}
 	var err error
+	s.workers.do(func() { err = s.endLooks() })
 	for err == nil {
-		if err = s.work(ctx); err == nil {
+		if s.workers.do(func() { err = s.work(ctx) }); err == nil {
 			err = s.wait(ctx)
 		}
 	}

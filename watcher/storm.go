@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -9,16 +10,45 @@ const (
 	// stormSize is how many sessions make a storm, and calm how long none has begun when it is
 	// over.
 	stormSize = 50
-	calm      = 30 * time.Second
+	calm      = 3 * time.Second
+
+	// maxEntering is how many logins of all hosts run at once. One that takes longer than
+	// enteringSoon counts no more, so that hosts that do not answer keep no other waiting for long.
+	maxEntering  = 256
+	enteringSoon = 2 * time.Second
 )
 
 // storm is many sessions that begin together, as at the start of the program. Their handshakes and
 // logins take several times the memory of sessions that wait, which the runtime gives back to the
 // system only slowly.
 type storm struct {
+	entering chan struct{} // one value for each login that counts
+	over     *time.Timer   // fires once the storm is over
+
 	mu    sync.Mutex
 	begun int
 	last  time.Time
+}
+
+func newStorm() *storm {
+	s := &storm{entering: make(chan struct{}, maxEntering), over: time.NewTimer(calm)}
+	s.over.Stop()
+	return s
+}
+
+// enter waits until another login may run. leave must be called once it has ended.
+func (s *storm) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case s.entering <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	once := sync.OnceFunc(func() { <-s.entering })
+	late := time.AfterFunc(enteringSoon, once)
+	return func() {
+		late.Stop()
+		once()
+	}, nil
 }
 
 // begin takes in a session that begins.
@@ -29,16 +59,7 @@ func (s *storm) begin(now time.Time) {
 		s.begun = 0
 	}
 	s.begun++
-	s.last = now
-}
-
-// passed reports, once, whether a storm is over.
-func (s *storm) passed(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.begun < stormSize || now.Sub(s.last) < calm {
-		return false
+	if s.last = now; s.begun >= stormSize {
+		s.over.Reset(calm)
 	}
-	s.begun = 0
-	return true
 }

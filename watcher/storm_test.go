@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ func TestStorm(t *testing.T) {
 	t.Parallel()
 	t.Run("once many sessions have begun and it is quiet, memory is given back once", memoryGivenBack)
 	t.Run("sessions that begin now and then are no storm", noStorm)
+	t.Run("some logins run at once, and those that take long keep no other waiting", entersAtOnce)
 }
 
 func memoryGivenBack(t *testing.T) {
@@ -58,13 +60,58 @@ func memoryGivenBack(t *testing.T) {
 
 func noStorm(t *testing.T) {
 	t.Parallel()
-	var s storm
-	now := time.Now()
-	for range 10 * stormSize {
-		now = now.Add(calm)
-		s.begin(now)
-		if s.passed(now.Add(calm)) {
-			t.Fatal("a storm has passed")
+	synctest.Test(t, func(t *testing.T) {
+		s := newStorm()
+		for range 10 * stormSize {
+			time.Sleep(calm)
+			s.begin(time.Now())
 		}
-	}
+		select {
+		case <-s.over.C:
+			t.Fatal("a storm has passed")
+		case <-time.After(time.Hour):
+		}
+	})
+}
+
+func entersAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStorm()
+		var entered atomic.Int32
+		var logins sync.WaitGroup
+		for range 3 * maxEntering {
+			logins.Go(func() {
+				leave, err := s.enter(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer leave()
+				entered.Add(1)
+				time.Sleep(timeout) // its server does not answer
+			})
+		}
+		for n := range 3 {
+			synctest.Wait()
+			if got := entered.Load(); got != int32(n+1)*maxEntering {
+				t.Errorf("%d logins have begun after %v", got, time.Duration(n)*enteringSoon)
+			}
+			time.Sleep(enteringSoon)
+		}
+		logins.Wait()
+		if len(s.entering) != 0 {
+			t.Errorf("%d logins count after their end", len(s.entering))
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range maxEntering {
+			if _, err := s.enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.enter(ended); err == nil {
+			t.Error("a login that was given up has begun")
+		}
+	})
 }

@@ -34,7 +34,8 @@ type watched struct {
 	proofs   *proofs
 	asker    *asker
 	failures *failures
-	access   *access   // nil: a password opens the account
+	access   *access // nil: a password opens the account
+	workers  *workers
 	due      time.Time // when its access token is to be renewed
 }
 
@@ -114,13 +115,14 @@ func (p *Pool) newSupervisor(a *idlepush.Account) *supervisor {
 		known = before
 	}
 	p.known[a.ID], p.askers[a.ID] = known, newAsker(a.OAuth)
-	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, asker: p.askers[a.ID], failures: new(failures), access: opened},
+	return &supervisor{pool: p, watched: watched{account: a, store: p.Store, host: h, log: p.Log.With("account", a.ID), proofs: known, asker: p.askers[a.ID], failures: new(failures), access: opened, workers: p.workers},
 		refusals: refusalsOf(a), awake: h.clock.read().Wall}
 }
 
 // supervise keeps one account's session running until ctx ends or only a person can help.
 func (p *Pool) supervise(ctx context.Context, a *idlepush.Account) {
-	s := p.newSupervisor(a)
+	var s *supervisor
+	p.workers.do(func() { s = p.newSupervisor(a) })
 	for more := s.begin(ctx); more; {
 		s.session(ctx)
 		more = ctx.Err() == nil && s.retry(ctx)
@@ -131,7 +133,7 @@ func (p *Pool) supervise(ctx context.Context, a *idlepush.Account) {
 func (s *supervisor) begin(ctx context.Context) bool {
 	if s.refusals.count == 0 {
 		// The status in the store is from an earlier run of the program.
-		s.setState(idlepush.Status{State: idlepush.StateNew})
+		s.workers.do(func() { s.setState(idlepush.Status{State: idlepush.StateNew}) })
 		return true
 	}
 	return s.access != nil || s.awaitLogin(ctx)
@@ -139,18 +141,17 @@ func (s *supervisor) begin(ctx context.Context) bool {
 
 // session logs in, waiting for its turn at the host, and runs until the connection is over.
 func (s *supervisor) session(ctx context.Context) {
-	work, err := s.open(ctx)
-	if err == nil {
-		s.close(work, work.run(ctx))
-	}
-}
-
-// open begins a session: it logs in.
-func (s *supervisor) open(ctx context.Context) (*session, error) {
 	conn, began, err := s.enter(ctx)
 	if s.end = (ended{began: began, err: err}); err != nil {
-		return nil, err
+		return
 	}
+	var work *session
+	s.workers.do(func() { work = s.open(conn) })
+	s.close(work, work.run(ctx))
+}
+
+// open begins a session on a connection that is logged in.
+func (s *supervisor) open(conn *wire.Conn) *session {
 	s.account.Status.LoggedIn = time.Now()
 	s.pool.storm.begin(s.account.Status.LoggedIn)
 	s.asker.set(conn)
@@ -159,7 +160,7 @@ func (s *supervisor) open(ctx context.Context) (*session, error) {
 	if alert := conn.Alert(); alert != "" {
 		s.log.Warn("server sent an IMAP ALERT", "status", redact(alert, s.account))
 	}
-	return newSession(&s.watched, conn), nil
+	return newSession(&s.watched, conn)
 }
 
 // close ends a session because of err.
@@ -189,8 +190,13 @@ func (s *supervisor) connect(ctx context.Context) (conn *wire.Conn, began time.T
 		return nil, time.Now(), err
 	}
 	defer leave()
+	enter, err := s.pool.storm.enter(ctx)
+	if err != nil {
+		return nil, time.Now(), err
+	}
+	defer enter()
 	began = time.Now()
-	conn, err = s.pool.dialer().login(ctx, s.account)
+	s.workers.do(func() { conn, err = s.pool.dialer().login(ctx, s.account) })
 	s.host.tried(began, err)
 	return conn, began, err
 }

@@ -68,7 +68,7 @@ func (w *waiter) pause(found int) time.Duration {
 // idle waits in IDLE until there is news or the time planned is over. An IDLE that the server
 // refuses is an *imap.Error, and refused is set.
 func (w *waiter) idle() error {
-	_, err := w.conn.Idle(w.planned, timeout, wire.IdleOptions{Flags: w.flagDelay, Others: w.othersDelay, Then: w.then})
+	_, err := w.conn.Idle(w.planned, timeout, wire.IdleOptions{Flags: w.flagDelay, Others: w.othersDelay, Then: w.then, Do: w.workers.do})
 	w.ended(err)
 	return err
 }

@@ -52,18 +52,24 @@ func (p *process) cpu() (time.Duration, error) {
 }
 
 // memory returns its share of the machine's memory, in bytes (Pss).
-func (p *process) memory() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.cmd.Process.Pid))
+func (p *process) memory() (int64, error) { return p.sizeIn("smaps_rollup", "Pss:") }
+
+// peak returns the most memory that it has had, in bytes.
+func (p *process) peak() (int64, error) { return p.sizeIn("status", "VmHWM:") }
+
+// sizeIn returns a size that a file of /proc tells in kilobytes, in bytes.
+func (p *process) sizeIn(file, name string) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, file))
 	if err != nil {
 		return 0, err
 	}
 	for line := range bytes.Lines(text) {
-		if size, ok := strings.CutPrefix(string(line), "Pss:"); ok {
+		if size, ok := strings.CutPrefix(string(line), name); ok {
 			kilobytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(size), "kB")), 10, 64)
 			return kilobytes << 10, err
 		}
 	}
-	return 0, fmt.Errorf("no Pss in %s", text)
+	return 0, fmt.Errorf("no %s in %s", name, text)
 }
 
 // rest waits until it uses almost no CPU time.

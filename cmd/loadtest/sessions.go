@@ -12,9 +12,14 @@ import (
 type waiting struct {
 	took    time.Duration // from its start until all sessions had come to IDLE
 	cpu     time.Duration // used by then
-	memory  int64         // a moment later, in bytes
+	memory  int64         // after quiet, in bytes
+	peak    int64         // the most until then
 	settled int64         // after it gave back what it does not need
 }
+
+// quiet is how long sessions have waited before the memory is measured that they take: by then
+// idlepush has given back what only logins needed.
+const quiet = 5 * time.Second
 
 // waitings are those of the floor and of idlepush, one for each round.
 type waitings struct{ floor, own []waiting }
@@ -69,8 +74,10 @@ func many(none, w waitings, accounts int) []line {
 	}
 	took := compare(w, func(w waiting) time.Duration { return w.took })
 	settled := compare(w, func(w waiting) int64 { return w.settled })
+	peak := compare(w, func(w waiting) int64 { return w.peak })
 	name := fmt.Sprintf("%d accounts on %d hosts", accounts, (accounts+accountsPerHost-1)/accountsPerHost)
 	return []line{
+		peak.line("the same, at most (VmHWM)", 0.5, inMB, ""),
 		settled.line("the same, settled", 0.5, inMB, ""),
 		memory.line("memory of a session among them, settled", 0.5, inKB, "≤ 16 KB"),
 		took.line("start of "+name, 0.5, inSeconds, "≤ 1.2 ×"),
@@ -135,10 +142,16 @@ func (l *lab) waiting(ctx context.Context, p *process, began time.Time, accounts
 	if w.cpu, err = p.cpu(); err != nil {
 		return w, err
 	}
+	if !sleep(ctx, quiet) {
+		return w, ctx.Err()
+	}
 	if err := p.rest(ctx); err != nil {
 		return w, err
 	}
 	if w.memory, err = p.memory(); err != nil {
+		return w, err
+	}
+	if w.peak, err = p.peak(); err != nil {
 		return w, err
 	}
 	if err := p.settle(ctx); err != nil {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -201,8 +200,6 @@ func (c *Conn) startTLS(e Endpoint, timeout time.Duration) error {
 	return c.askCaps(timeout)
 }
 
-// handshake runs on a goroutine of its own: it needs a deep stack, and the caller's, which lives as
-// long as the session, hardly ever shrinks.
 func (c *Conn) handshake(e Endpoint, timeout time.Duration) error {
 	config := new(tls.Config)
 	if e.TLS != nil {
@@ -219,10 +216,7 @@ func (c *Conn) handshake(e Endpoint, timeout time.Duration) error {
 	secure := tls.Client(raw, config)
 	began := time.Now()
 	raw.SetDeadline(began.Add(timeout))
-	var err error
-	var wg sync.WaitGroup
-	wg.Go(func() { err = secure.Handshake() })
-	wg.Wait()
+	err := secure.Handshake()
 	raw.SetDeadline(time.Time{})
 	switch {
 	case err == nil:

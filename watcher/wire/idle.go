@@ -18,12 +18,17 @@ import (
 func (c *Conn) Idle(refresh, timeout time.Duration, options IdleOptions) (News, error) {
 	// A session spends its life in here: this frame and those above and below are kept small and
 	// few, because its stack is the largest part of its memory.
-	more, err := c.beginIdle(refresh, timeout, options)
+	do := options.Do
+	if do == nil {
+		do = func(f func()) { f() }
+	}
+	more, err := false, error(nil)
+	do(func() { more, err = c.beginIdle(refresh, timeout, options) })
 	for more && err == nil {
 		c.await()
-		more, err = c.heed()
+		do(func() { more, err = c.heed() })
 	}
-	err = c.endIdle(err, timeout)
+	do(func() { err = c.endIdle(err, timeout) })
 	return c.News(), err
 }
 
@@ -34,6 +39,8 @@ type IdleOptions struct {
 	Others time.Duration // STATUS of other folders; 0: it ends IDLE at once
 	// Then returns what to fetch, once Idle is about to end IDLE with this news; nil: nothing.
 	Then func(News) *Ahead
+	// Do does all but the waiting, because that takes a deeper stack; nil: it is done at once.
+	Do func(func())
 }
 
 // endsIdle reports whether the news ends IDLE at once.

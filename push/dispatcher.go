@@ -80,7 +80,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			d.Log.Error("cannot read the outbox; trying again", "err", err, "attempt", failed)
 			next = now.Add(doubled(storeRetry, maxIdle, failed-1))
 		}
-		for _, q := range inFlight.take(d.chooseProbes(ready)) {
+		for q := range inFlight.take(d.chooseProbes(ready)) {
 			workers.Go(func() {
 				d.serve(ctx, sending, q)
 				done <- q

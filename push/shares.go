@@ -2,6 +2,7 @@ package push
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -98,25 +99,29 @@ func (s *sends) nextProbe() time.Duration {
 	return wait
 }
 
-// take returns those of the queues that are to be served now, and adds them to the sends in flight.
+// take yields those of the queues that are to be served now, and adds each to the sends in flight.
 // Probes come first. Among the others, the next is always of the user with the fewest sends in
 // flight. Of this user it is in the lane with the fewest, and there the one that is due longest.
-func (s *sends) take(ready []registry.Queue) (list []registry.Queue) {
-	for {
-		best := -1
-		for i, q := range ready {
-			if s.room(q) > 0 && (best < 0 || s.compare(q, ready[best]) < 0) {
-				best = i
+func (s *sends) take(ready []registry.Queue) iter.Seq[registry.Queue] {
+	return func(yield func(registry.Queue) bool) {
+		for {
+			best := -1
+			for i, q := range ready {
+				if s.room(q) > 0 && (best < 0 || s.compare(q, ready[best]) < 0) {
+					best = i
+				}
+			}
+			if best < 0 {
+				return
+			}
+			q := ready[best]
+			ready = slices.Delete(ready, best, best+1)
+			s.add(q, 1)
+			s.queues[q.Device], s.began[q.Device] = q, time.Now()
+			if !yield(q) {
+				return
 			}
 		}
-		if best < 0 {
-			return list
-		}
-		q := ready[best]
-		ready = slices.Delete(ready, best, best+1)
-		s.add(q, 1)
-		s.queues[q.Device], s.began[q.Device] = q, time.Now()
-		list = append(list, q)
 	}
 }
 

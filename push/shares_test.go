@@ -40,6 +40,8 @@ func inLane(words string) (q registry.Queue) {
 	return q
 }
 
+func takeAll(s *sends, ready []registry.Queue) []registry.Queue { return slices.Collect(s.take(ready)) }
+
 func manyTimes(words string, n int) []string { return slices.Repeat([]string{words}, n) }
 
 func sharesParts(t *testing.T) {
@@ -74,7 +76,7 @@ func sharesParts(t *testing.T) {
 				ready = append(ready, waiting(2*Concurrency/c.users, registry.Queue{User: fmt.Sprint("user ", i), Lane: fmt.Sprint("lane ", j), Slow: c.slow})...)
 			}
 		}
-		list := s.take(ready)
+		list := takeAll(s, ready)
 		for _, q := range list {
 			got[q.User]++
 		}
@@ -116,7 +118,7 @@ func sharesOrder(t *testing.T) {
 		for i, words := range c.inFlight {
 			q := inLane(words)
 			q.Device = fmt.Sprint("in flight ", i)
-			s.take([]registry.Queue{q})
+			takeAll(s, []registry.Queue{q})
 		}
 		var ready, want []registry.Queue
 		for i, words := range c.ready {
@@ -127,7 +129,7 @@ func sharesOrder(t *testing.T) {
 		for _, i := range c.want {
 			want = append(want, ready[i])
 		}
-		if got := s.take(slices.Clone(ready)); !slices.Equal(got, want) {
+		if got := takeAll(s, slices.Clone(ready)); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
@@ -137,7 +139,7 @@ func sharesProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSends()
-		s.take([]registry.Queue{inLane("ben fcm")})
+		takeAll(s, []registry.Queue{inLane("ben fcm")})
 		for _, c := range []struct {
 			after    time.Duration
 			ann, ben bool          // whether they may probe
@@ -170,7 +172,7 @@ func sharesNewcomer(t *testing.T) {
 		for j := range ready {
 			ready[j].Device += fmt.Sprint(" ", i)
 		}
-		s.take(ready[:min(len(ready), s.room(like))])
+		takeAll(s, ready[:min(len(ready), s.room(like))])
 		for _, q := range s.queues {
 			if random.IntN(100) == 0 {
 				s.end(q)

@@ -19,6 +19,9 @@ func oneTimeCode(subject, text string) string {
 			lines = append(lines, line)
 		}
 	}
+	if slices.ContainsFunc(lines, isMeeting) {
+		return ""
+	}
 	best, most, seen := "", notBeside, 0
 	for i := range lines {
 		if !strings.ContainsFunc(lines[i], isDigit) {
@@ -101,7 +104,7 @@ type candidate struct {
 	code     string
 	line     []field
 	from, to int
-	letters  bool // it has letters, too
+	letters  bool // it, or what stands before it, has letters
 	year     bool // it may be a year
 }
 
@@ -121,7 +124,7 @@ func candidateAt(line []field, at int) candidate {
 	if c.code == "" || at > 0 && (besideNumbers[line[at-1].folded()]) || to < len(line) && !line[to-1].ends && units[line[to].folded()] {
 		return candidate{}
 	}
-	c.letters = strings.ContainsFunc(c.code, isLetter)
+	c.letters = slices.ContainsFunc(line[at:to], func(f field) bool { return strings.ContainsFunc(f.text, isLetter) })
 	c.year = len(c.code) == 4 && to == at+1 && (strings.HasPrefix(c.code, "19") || strings.HasPrefix(c.code, "20"))
 	return c
 }
@@ -135,8 +138,8 @@ func codeOf(fields []field) string {
 	for _, f := range fields {
 		groups = append(groups, strings.Split(f.text, "-")...)
 	}
-	if rest, ok := strings.CutPrefix(fields[0].text, "G-"); ok && isNumber(rest) { // Google's
-		groups = []string{rest}
+	if len(groups) == 2 && len(groups[0]) <= 2 && isNumber(groups[1]) && !isNumber(groups[0]) { // G-482913
+		groups = groups[1:]
 	}
 	code := strings.Join(groups, "")
 	if len(code) < minCode || len(code) > maxCode || strings.ContainsFunc(code, func(r rune) bool { return !isDigit(r) && !isLetter(r) }) ||
@@ -166,10 +169,21 @@ func (c candidate) beside(lines []string, i int) beside {
 	if c.from == 0 && c.to == len(c.line) && b == notBeside {
 		b = c.besideLines(lines, i)
 	}
-	if b == near && (c.letters || c.year) {
+	if b == near && (c.letters || c.year) || (c.letters || c.year) && aboutSales(lines[max(0, i-above):min(len(lines), i+above)]) {
 		return notBeside
 	}
 	return b
+}
+
+// aboutSales reports whether the lines have a word of a shop: its codes are for a discount, and have
+// letters.
+func aboutSales(lines []string) bool {
+	for _, line := range lines {
+		if slices.ContainsFunc(splitLine(line), func(f field) bool { return sales[f.folded()] || strings.HasSuffix(f.text, "%") }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c candidate) besideOnLine() beside {
@@ -221,6 +235,13 @@ func (c candidate) besideLines(lines []string, i int) beside {
 		}
 	}
 	return notBeside
+}
+
+// isMeeting reports whether the line has the number of a meeting by video. Its passcode is for all
+// who are invited.
+func isMeeting(line string) bool {
+	line = strings.ToLower(line)
+	return slices.ContainsFunc(meetings, func(words string) bool { return strings.Contains(line, words) })
 }
 
 // isCodeWord reports whether the k-th field of the line is a word for a one-time code, and not for
@@ -285,7 +306,7 @@ var (
 	otherCodes = setOf(`discount promo promotion promotional promotionnel promocional coupon voucher gift zip postal area country dialing source error
 		status qr bar barcode tracking booking reservation reference referral referenz dress exit http response product item color colour sort swift bank branch
 		tax vat invite invitation conduct conduite conducta review descuento reduction remise barras barre barres suivi seguimiento reserva cadeau regalo
-		parrainage morse genetic building civil penal insee iban vs visual aktions rabatt gutschein palabra`)
+		parrainage morse genetic building civil penal insee iban vs visual aktions rabatt gutschein palabra card karten license licence lizenz serial wifi`)
 	// What a number belongs to that follows it.
 	besideNumbers = setOf(`€ $ £ chf eur usd gbp # nr nr. no no. n° nº num numero number nummer order bestellung bestellnummer commande pedido rechnung
 		invoice facture factura ticket case ref reference referenz kundennummer customer account konto compte cuenta tel tel. telefon telefono telephone phone
@@ -298,6 +319,10 @@ var (
 		puntos january february march april may june july august september october november december januar februar marz mai juni juli oktober dezember
 		janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre enero febrero marzo abril mayo junio julio agosto septiembre octubre
 		noviembre diciembre uhr street st avenue ave road rd`)
+	sales = setOf(`off save saving savings sale sales discount checkout coupon voucher offer offers shop shopping rabatt sparen sparst spare angebot angebote
+		gutschein einkauf kasse warenkorb aktion reduction remise soldes promo promotion offre panier achat achats descuento oferta ofertas rebajas ahorra ahorre
+		compra compras`)
+	meetings = []string{"meeting id", "meeting-id", "webinar id", "webinar-id", "conference id", "konferenz-id", "besprechungs-id", "id de réunion", "id de la réunion", "id de reunión", "id de la reunión"}
 	// What stands between a code and the word for it.
 	leads = setOf("is ist lautet est es sera as als comme como")
 )

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -380,4 +381,27 @@ func TestClose(t *testing.T) {
 		}
 		closeDB(t, other)
 	})
+}
+
+func TestWriter(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		calls   int // of the last commit
+		after   time.Duration
+		expects bool
+	}{
+		{2, 0, true},
+		{2, time.Millisecond, true},
+		{2, time.Second, false},
+		{1, 0, false},
+		{1, time.Second, false},
+	} {
+		now := time.Now()
+		var w writer
+		w.ended(100, now)
+		w.ended(c.calls, now)
+		if got := w.expects(now.Add(c.after)); got != c.expects {
+			t.Errorf("%v after a commit of %d calls it expects others: %v", c.after, c.calls, got)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -35,9 +36,23 @@ type DB struct {
 // writer is locked during a commit.
 type writer struct {
 	sync.Mutex
-	shared bool // the last commit had several calls
-	room   room
+	released time.Time // when the last commit ended, if it had several calls
+	room     room
 }
+
+// comesAgain is how soon a call follows that a commit has released, if it does. Later, nothing is
+// known of others who are about to write: one that waits for them waits for all that can run.
+const comesAgain = 10 * time.Millisecond
+
+// ended notes that a commit of so many calls has ended.
+func (w *writer) ended(calls int, now time.Time) {
+	if w.released = now; calls < 2 {
+		w.released = time.Time{}
+	}
+}
+
+// expects reports whether callers that the last commit has released may be about to write again.
+func (w *writer) expects(now time.Time) bool { return now.Sub(w.released) < comesAgain }
 
 // derivedKeys are derived from the key of the store.
 type derivedKeys struct {
@@ -119,7 +134,7 @@ var errPanicked = errors.New("write the store: another call that shared the comm
 func (db *DB) commit(b *batch) {
 	db.writer.Lock()
 	defer db.writer.Unlock()
-	if db.writer.shared {
+	if db.writer.expects(time.Now()) {
 		db.awaitOthers(b)
 	}
 	db.mu.Lock()
@@ -127,7 +142,7 @@ func (db *DB) commit(b *batch) {
 		db.open = nil
 	}
 	db.mu.Unlock()
-	db.writer.shared = len(b.writes) > 1
+	defer func() { db.writer.ended(len(b.writes), time.Now()) }()
 	failed := errPanicked
 	defer func() {
 		if failed != nil {

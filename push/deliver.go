@@ -61,7 +61,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)
-	d.report(log.With("transport", w.Device.Transport, "attempt", w.Attempts+1, "duration", time.Since(start)), o, now)
+	d.report(log, w, time.Since(start), o, now)
 	if o.PauseFor > 0 && !asked {
 		o.At = time.Time{} // it waits until the pause of its lane ends
 	}

@@ -7,18 +7,22 @@ import (
 	"idlepush/registry"
 )
 
-// report logs the outcome of a delivery.
-func (d *Dispatcher) report(log *slog.Logger, o registry.Outcome, now time.Time) {
-	reason := d.Codes.Sentence(o.Code, o.Params)
+// report logs the outcome of a delivery that took so long.
+func (d *Dispatcher) report(log *slog.Logger, w registry.Work, took time.Duration, o registry.Outcome, now time.Time) {
+	// Not by With, which encodes for a logger that logs once.
+	args := []any{"transport", w.Device.Transport, "attempt", w.Attempts + 1, "duration", took}
+	if o.Result == registry.ResultDelivered {
+		log.Info("delivered", args...)
+		return
+	}
+	args = append(args, "status", o.Code, "err", d.Codes.Sentence(o.Code, o.Params))
 	switch o.Result {
-	case registry.ResultDelivered:
-		log.Info("delivered")
 	case registry.ResultRetry:
-		log.Warn("not delivered, will be retried", "status", o.Code, "err", reason, "wait", o.At.Sub(now).Round(time.Second))
+		log.Warn("not delivered, will be retried", append(args, "wait", o.At.Sub(now).Round(time.Second))...)
 	case registry.ResultGone:
-		log.Info("device removed, because its push service no longer knows it", "status", o.Code, "err", reason)
+		log.Info("device removed, because its push service no longer knows it", args...)
 	default:
-		log.Error("not delivered", "status", o.Code, "err", reason)
+		log.Error("not delivered", args...)
 	}
 }
 

@@ -7,10 +7,11 @@ const (
 	maxCachedRow = 8 << 10 // bytes of a row in the file; a larger one is not kept
 )
 
-// cache holds rows that were read, so that they need not be found, verified and decoded again. It
-// is filled by reads alone: a row in it is what reading the file would give. When a transaction
-// writes a row, the row leaves the cache before the commit. Rows of a scan are kept where there is
-// room, so that a long one does not push out rows that are read again and again.
+// cache holds rows that were read, so that they need not be found, verified and decoded again, and
+// the keys of rows that [Index.Get] has found. It is filled by reads alone: a row in it is what
+// reading the file would give. When a transaction writes a row, the row leaves the cache before the
+// commit. Rows of a scan are kept where there is room, so that a long one does not push out rows
+// that are read again and again.
 type cache struct {
 	mu     sync.RWMutex
 	tables map[string]map[string]cachedRow // by table and key

@@ -51,6 +51,12 @@ func sameAsFile(tx *Tx, size uint64) error {
 		if name, there := names[k]; found != there || row.Name != name {
 			return fmt.Errorf("%d is %q, %v; the file has %q, %v", k, row.Name, found, name, there)
 		}
+		if !found {
+			continue
+		}
+		if by, found, err := named.Get(tx, Text(row.Name)); err != nil || !found || by != k {
+			return fmt.Errorf("%q leads to %d, %v, %w; it is the name of %d", row.Name, by, found, err, k)
+		}
 	}
 	return nil
 }
@@ -95,6 +101,18 @@ func cacheFollows(t *testing.T) {
 		})
 	}
 	calls.Wait()
+	if err := db.View(func(tx *Tx) error {
+		for name := range db.cache.tables[named.Name()] {
+			by, found, err := named.Get(tx, Text(name))
+			row, _, rowErr := people.Get(tx, by)
+			if !found || row.Name != name {
+				t.Errorf("%q is remembered to lead to %d, which is %q, %v", name, by, row.Name, errors.Join(err, rowErr))
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
 }
 
 func cacheOldView(t *testing.T) {

@@ -33,12 +33,18 @@ func (x *Index[I, K, V]) Name() string { return x.name }
 // Get returns the key of the row that i leads to and reports whether there is one.
 func (x *Index[I, K, V]) Get(tx *Tx, i I) (k K, found bool, err error) {
 	key := encodeKey(i)
+	if known, ok := tx.recall(x.name, key).(*K); ok {
+		return *known, true, tx.use('r', x.name, key)
+	}
 	data, err := tx.get(x.name, key)
 	if err != nil || data == nil {
 		return k, false, err
 	}
-	k, err = decodePrimary[K](x.name, key, data)
-	return k, err == nil, err
+	if k, err = decodePrimary[K](x.name, key, data); err != nil {
+		return k, false, err
+	}
+	tx.remember(x.name, key, &k, len(data), true)
+	return k, true, nil
 }
 
 // Row returns the row that i leads to, with its key, and reports whether there is one. It does not

@@ -100,6 +100,13 @@ const manyFillers = 600
 func wastefulDB(t testing.TB, fillers int) (path string) {
 	t.Helper()
 	path = closedDB(t, "a", "b", "z")
+	waste(t, path, fillers)
+	return path
+}
+
+// waste makes so much of the file free, in units of 4 KB.
+func waste(t testing.TB, path string, fillers int) {
+	t.Helper()
 	db, err := Open(path, unsynced())
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +126,6 @@ func wastefulDB(t testing.TB, fillers int) (path string) {
 		})
 	}
 	closeDB(t, db)
-	return path
 }
 
 // fullDB makes a file that is large and has few free pages.

@@ -24,6 +24,7 @@ var roles = map[string]func(path string) error{
 	"use a read-only folder": useReadOnlyFolder,
 	"fill the disk":          fillDisk,
 	"compact a full disk":    compactFullDisk,
+	"open and close":         openAndClose,
 	"open too many files":    openTooManyFiles,
 	"lack permission":        lackPermission,
 	"read damage":            readDamage,

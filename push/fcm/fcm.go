@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -90,8 +89,6 @@ func newTransport(a *account, endpoint string, base http.RoundTripper) (*Transpo
 
 var unsendable = push.Refused("fcm_invalid_message")
 
-var registrationToken = regexp.MustCompile(`^[!-~]+$`)
-
 // Traits implements push.Transport.
 func (t *Transport) Traits() push.Traits {
 	return push.Traits{Name: Name, Meanings: meanings}
@@ -128,7 +125,10 @@ func (t *Transport) CloseIdleConnections() {
 
 // isToken reports whether the text can be an FCM registration token: 1 to 4096 printable ASCII
 // characters. FCM documents no form.
-func isToken(text string) bool { return len(text) <= 4096 && registrationToken.MatchString(text) }
+func isToken(text string) bool {
+	isOther := func(r rune) bool { return r < '!' || r > '~' }
+	return text != "" && len(text) <= 4096 && !strings.ContainsFunc(text, isOther)
+}
 
 // Send implements push.Transport. It makes one request, and one for an access token before it if
 // none is valid. A second request follows only if FCM refuses an access token that it has accepted

@@ -43,6 +43,21 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	}
 }
 
+// after returns the delivery that may be sent after the work before its outcome is written.
+func (d *Dispatcher) after(w registry.Work, o registry.Outcome) (next registry.Work, ok bool) {
+	now := d.now()
+	next, ok, err := d.Store.NextAfter(w, o, now)
+	if err != nil {
+		d.Log.Error("cannot read what follows in the queue of a device; writing what was sent first", "device", w.Device.ID, "err", err)
+	}
+	if !ok || next.HoldEnded || now.Before(next.Pause.Until) {
+		return next, false
+	}
+	b := d.limit(next)
+	next.KeepNotified = b.Pushes
+	return next, b.opens(next.NotifiedAt, now).IsZero()
+}
+
 // limit returns the limit on pushes of the work's kind: burst-limit for mail, or that of the
 // service.
 func (d *Dispatcher) limit(w registry.Work) Limit {

@@ -17,36 +17,54 @@ const maxInARow = 8
 // may be slow and not dead.
 const fullTimeEvery = 4
 
-// serve sends the deliveries of a queue in order, until one is not delivered.
+// maxUnsettled bounds how long the outcome of an accepted push waits for that of the next to the
+// same device, unless the next is in flight.
+const maxUnsettled = 100 * time.Millisecond
+
+// serve sends the deliveries of a queue in order, until one is not delivered. Once the first
+// outcome is written, which shows that the store works, those of pushes that are accepted quickly
+// are written together.
 func (d *Dispatcher) serve(ctx, sending context.Context, q registry.Queue) {
 	most := maxInARow
 	if q.Slow {
 		most = 1
 	}
-	for range most {
-		if !d.deliver(ctx, sending, q) || ctx.Err() != nil {
+	log := d.Log.With("device", q.Device)
+	w, ok := d.first(ctx, log, q)
+	var settled time.Time // when the last outcome was written; zero: none was
+	for n := 1; ok; n++ {
+		o, release := d.send(sending, log, q, w)
+		goOn := o.Result == registry.ResultDelivered && n < most && ctx.Err() == nil
+		if goOn && time.Since(settled) < maxUnsettled {
+			if next, follows := d.after(w, o); follows {
+				w = next
+				continue
+			}
+		}
+		d.settle(ctx, log, w, o, release)
+		if !goOn || ctx.Err() != nil {
 			return
 		}
+		settled = time.Now()
+		w, ok = d.first(ctx, log, q)
 	}
 }
 
-// deliver sends the first delivery of one queue and writes its outcome. A send in flight outlives
-// ctx, so that a restart does not send it again. It is cancelled when sending ends. deliver reports
-// whether the next delivery to the device may follow at once.
-func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (goOn bool) {
-	log := d.Log.With("device", q.Device)
+// first returns the first delivery of the queue, if one may be sent now.
+func (d *Dispatcher) first(ctx context.Context, log *slog.Logger, q registry.Queue) (w registry.Work, ok bool) {
 	w, ok, err := d.next(q.Device)
-	if err != nil {
-		if !errors.Is(err, registry.ErrNotFound) {
-			log.Error("cannot read the queue of a device; trying again", "err", err)
-			d.doubt(q)
-			pause(ctx, maxIdle)
-		}
-		return false
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		log.Error("cannot read the queue of a device; trying again", "err", err)
+		d.doubt(q)
+		pause(ctx, maxIdle)
 	}
-	if !ok {
-		return false
-	}
+	return w, ok && err == nil
+}
+
+// send sends one delivery, and returns its outcome and the next try. A send in flight outlives the
+// context of Run, so that a restart does not send it again. It is cancelled when sending ends.
+// release is to be called once the outcome is written.
+func (d *Dispatcher) send(sending context.Context, log *slog.Logger, q registry.Queue, w registry.Work) (o registry.Outcome, release func()) {
 	start := time.Now()
 	timeout := sendTimeout
 	if q.Slow && w.Attempts%fullTimeEvery != fullTimeEvery-1 {
@@ -55,8 +73,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	sending, cancel := context.WithTimeout(sending, timeout)
 	defer cancel()
 	answer := d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes))
-	o, release := d.judge(w, judgeAbsent(answer, w.Device.Status, d.now()))
-	defer release()
+	o, release = d.judge(w, judgeAbsent(answer, w.Device.Status, d.now()))
 	o.Slow = o.Result == registry.ResultRetry && time.Since(start) >= slowTimeout
 	asked := !o.At.IsZero()
 	now := d.now()
@@ -65,8 +82,7 @@ func (d *Dispatcher) deliver(ctx, sending context.Context, q registry.Queue) (go
 	if o.PauseFor > 0 && !asked {
 		o.At = time.Time{} // it waits until the pause of its lane ends
 	}
-	d.settle(ctx, log, w, o, release)
-	return o.Result == registry.ResultDelivered
+	return o, release
 }
 
 // settle writes the outcome, also that of the lane. If the store fails, for example because the

@@ -40,6 +40,7 @@ func numbersDocs(t *testing.T) {
 		{"../docs/apps.md", "ids to take away, of mail that was read or removed elsewhere, up to 50", maxClear, 50},
 		{"../docs/architecture.md", "one proving push, beside the queue, for at most 10 s", proveTimeout, 10 * time.Second},
 		{"../docs/architecture.md", "At most 160 are in flight over all devices, 64 in one lane, and 16 to slow devices.", [3]int{Concurrency, laneConcurrency, slowConcurrency}, [3]int{160, 64, 16}},
+		{"../docs/architecture.md", "After that, up to seven that are accepted within 100 ms share one transaction", [2]any{maxInARow - 1, maxUnsettled}, [2]any{7, 100 * time.Millisecond}},
 		{"../docs/architecture.md", "A device is slow from a send that failed after 10 s or more", slowTimeout, 10 * time.Second},
 		{"../docs/architecture.md", "at most 8 at once for one user", maxProving, 8},
 		{"../docs/behaviour.md", "At most 160 pushes are on their way at once, 64 of them in one lane.", [2]int{Concurrency, laneConcurrency}, [2]int{160, 64}},

@@ -145,7 +145,7 @@ const combinedCost = deliveryCost + rowCost + 3
 
 // cost returns what the transaction needs to end a delivery.
 func (t *withdrawal) cost(d table.Row[deliveryKey, deliveryRow]) (cost int) {
-	if d.Value.State == idlepush.DeliveryPending || d.Value.State == idlepush.DeliveryCombined {
+	if d.Value.waits() || d.Value.State == idlepush.DeliveryCombined {
 		cost = deliveryCost
 		if t.set.list[d.Key.device] == nil {
 			cost += queueCost
@@ -183,7 +183,7 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 			return false, nil
 		}
 		switch {
-		case d.Value.State == idlepush.DeliveryPending:
+		case d.Value.waits():
 			err = t.cancel(d)
 		case d.Value.State == idlepush.DeliveryCombined && !d.Value.Read:
 			err = t.withdrawCombined(d)
@@ -201,7 +201,8 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 	return true, notifications.Put(t.set.tx, n.Key, n.Value)
 }
 
-// cancel removes a pending delivery from its queue. The device may show it all the same.
+// cancel removes a pending delivery from its queue. The device may show it all the same. If its
+// push may be on its way, it stays in the queue until Settle or, after a crash, Next removes it.
 func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	q, err := t.set.get(d.Key.device)
 	if err != nil {
@@ -210,8 +211,15 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	if q == nil {
 		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(idlepush.DeliveryRemoved, t.set.now))
 	}
-	if t.maybeShown(q, d) {
+	shown, err := t.maybeShownUnsettled(q, d)
+	if err != nil {
+		return err
+	}
+	if shown {
 		t.mayShow[d.Key.device] = true
+	} else if t.inFlight.has(d.Key) {
+		d.Value.Withdrawn = t.set.now
+		return deliveries.Put(t.set.tx, d.Key, d.Value)
 	}
 	return t.set.endDelivery(q, d.Key, d.Value.withState(idlepush.DeliveryCleared, t.set.now))
 }
@@ -267,8 +275,8 @@ func (t *withdrawal) waitsOrShown(d table.Row[deliveryKey, deliveryRow]) (waits,
 	if err != nil || q == nil {
 		return false, shown, err
 	}
-	shown = t.maybeShown(q, d)
-	return !shown, shown, nil
+	shown, err = t.maybeShownUnsettled(q, d)
+	return !shown, shown, err
 }
 
 // sendClears queues clears for the devices that may show a withdrawn notification.
@@ -311,4 +319,15 @@ func clearOf(account string, stable []string, now time.Time) idlepush.Notificati
 func (c *core) maybeShown(q *queue, d table.Row[deliveryKey, deliveryRow]) bool {
 	seq := d.Key.notification.seq
 	return d.Value.MaybeDelivered || !d.Value.DeliveredBefore.IsZero() || seq <= c.began && q.row.Subqueues[d.Value.subqueue(d.Key).subqueue].Head == seq
+}
+
+// maybeShownUnsettled is maybeShown also for what an earlier run may have sent behind the head of
+// the subqueue before it wrote the outcomes.
+func (t *withdrawal) maybeShownUnsettled(q *queue, d table.Row[deliveryKey, deliveryRow]) (bool, error) {
+	seq, sub := d.Key.notification.seq, d.Value.subqueue(d.Key)
+	if t.maybeShown(q, d) || seq > t.began {
+		return t.maybeShown(q, d), nil
+	}
+	ahead, err := waiting.Keys(t.set.tx, table.Under(sub).Before(waitingKey{sub, seq}), maxTogether)
+	return len(ahead) < maxTogether, err
 }

@@ -151,7 +151,7 @@ func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (int
 	if into.Value, found, err = deliveries.Get(tx, into.Key); err != nil || !found {
 		return combinedDelivery{}, err
 	}
-	if into.Value.State != idlepush.DeliveryPending || into.Value.Attempts > 0 || o.maybeShown(q, into.Row) {
+	if !into.Value.waits() || into.Value.Attempts > 0 || o.maybeShown(q, into.Row) {
 		return combinedDelivery{}, nil
 	}
 	into.id, into.clear = stable, n.Value.Clear
@@ -167,7 +167,7 @@ func (o Outbox) combinableOf(tx *table.Tx, q *queue, waits []table.Entry[waiting
 			return nil, err
 		}
 		c := combinedDelivery{Row: table.Row[deliveryKey, deliveryRow]{Key: e.Key, Value: d}}
-		if !found || e.Key == into.Key || d.Kind == idlepush.KindSummary || d.Kind == idlepush.KindMail && o.maybeShown(q, c.Row) {
+		if !found || !d.waits() || e.Key == into.Key || d.Kind == idlepush.KindSummary || d.Kind == idlepush.KindMail && o.maybeShown(q, c.Row) {
 			continue
 		}
 		n, found, err := notifications.Get(tx, e.Key.notification)

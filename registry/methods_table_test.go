@@ -144,6 +144,10 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.page.ID, noon)) }},
 	{method: "Outbox.Next", when: "of a device without an environment", reads: "deliveries 1, lanes 1, notifications 1, notifications sealed 1, queues 1, standings 2",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.tablet.ID, noon)) }},
+	{method: "Outbox.NextAfter", reads: "",
+		do: func(f furnished) (any, error) {
+			return two(f.s.Outbox.NextAfter(f.onBens, Outcome{Result: ResultDelivered}, noon))
+		}},
 	{method: "Outbox.Next", when: "of one that has nothing", reads: "queues 1",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.late.ID, noon)) }},
 	{method: "Outbox.Next", when: "behind mail that has expired", reads: "deliveries 8, lanes 1, notifications 1, notifications sealed 1, queues 1, standings 2", halfway: "what is not to be sent any more stays dropped",

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"idlepush"
@@ -17,30 +19,7 @@ import (
 func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
 	for {
 		var stale bool
-		seen := o.unread.seen()
-		err := o.db.View(func(tx *table.Tx) error {
-			row, err := deviceRowOf(tx, id(device))
-			if err != nil {
-				return err
-			}
-			d, q, err := unsealDevice(tx, row)
-			if err != nil {
-				return err
-			}
-			sub, found := q.nextSubqueue(now)
-			if !found {
-				at, _ := q.nextDue(now)
-				ok, stale = false, !q.Due.Equal(at)
-				return nil
-			}
-			l := q.Subqueues[sub]
-			w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(), subqueue: subqueueKey{id(device), sub}}
-			if ok, err = w.read(tx, row, l.Head, now); ok {
-				w.Unread, err = o.unread.sum(tx, row, seen)
-			}
-			stale = !ok
-			return err
-		})
+		w, ok, stale, err = o.next(id(device), nil, now)
 		if errors.Is(err, ErrNotFound) {
 			// A queue is left if the row of its device was damaged since Open. It would stay due.
 			return Work{}, false, cmp.Or(o.db.Update(func(tx *table.Tx) error { return queues.Delete(tx, id(device)) }), err)
@@ -48,10 +27,99 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 		if err != nil || !stale {
 			return w, ok, err
 		}
-		if err := o.updateQueues(now, func(set *queueSet) error { return dropStale(set, id(device)) }); err != nil {
+		if err := o.updateQueues(now, func(set *queueSet) error { return o.dropStale(set, id(device)) }); err != nil {
 			return Work{}, false, err
 		}
 	}
+}
+
+// maxTogether bounds the outcomes that one Settle writes.
+const maxTogether = 8
+
+// NextAfter returns the delivery that follows the work, whose push was accepted with this outcome
+// at now and is not settled: Settle of what follows writes that outcome, too. ok is false if the
+// work is to be settled first. It is if nothing follows, if more than its subqueue changes with it,
+// or if the device was edited since: then the outcome may not count.
+func (o Outbox) NextAfter(w Work, as Outcome, now time.Time) (next Work, ok bool, err error) {
+	if as.Result != ResultDelivered || as.Learned != nil || len(w.unsettled)+1 >= maxTogether || w.Notification.Wordless ||
+		w.HoldEnded || len(w.piggybacked) > 0 || w.Pause.Name != "" || w.Device.Status.State != idlepush.StateProven {
+		return Work{}, false, nil
+	}
+	next, ok, _, err = o.next(id(w.Device.ID), append(slices.Clip(w.unsettled), &sentWork{w, as, now}), now)
+	if errors.Is(err, ErrNotFound) {
+		err = nil // Settle reports it
+	}
+	return next, ok && err == nil, err
+}
+
+// next returns the first delivery of the queue behind those that were sent and are not settled.
+// stale reports whether what is first must not be sent.
+func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, stale bool, err error) {
+	o.inFlight.choosing(device)
+	seen := o.unread.seen()
+	err = o.db.View(func(tx *table.Tx) error {
+		row, err := deviceRowOf(tx, device)
+		if err != nil {
+			return err
+		}
+		d, q, err := deviceAfter(tx, row, sent, now)
+		if err != nil || d.Revision != row.Value.Revision {
+			return err
+		}
+		sub, found := q.nextSubqueue(now)
+		if !found {
+			at, _ := q.nextDue(now)
+			stale = !q.Due.Equal(at)
+			return nil
+		}
+		l := q.Subqueues[sub]
+		w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(), subqueue: subqueueKey{device, sub}, unsettled: sent}
+		if ok, err = w.read(tx, row, l.Head, now); ok {
+			w.Unread, err = o.unread.sum(tx, row, seen)
+		}
+		stale = !ok
+		return err
+	})
+	var keys []deliveryKey
+	for _, s := range sent {
+		keys = append(keys, s.key)
+	}
+	if ok {
+		keys = append(keys, w.key)
+	}
+	o.inFlight.chosen(device, keys)
+	return w, ok, stale, err
+}
+
+// deviceAfter returns the device, and its queue as it will be once the deliveries that were sent
+// are settled. The device is as it was when they were taken.
+func deviceAfter(tx *table.Tx, at table.Row[deviceKey, deviceRow], sent []*sentWork, now time.Time) (d idlepush.Device, q queueRow, err error) {
+	if len(sent) == 0 {
+		return unsealDevice(tx, at)
+	}
+	if q, _, err = queues.Get(tx, at.Key.device); err != nil {
+		return d, q, err
+	}
+	q.Subqueues = maps.Clone(q.Subqueues)
+	isSent := func(k waitingKey) bool {
+		return slices.ContainsFunc(sent, func(s *sentWork) bool { return waitingKey{s.subqueue, s.key.notification.seq} == k })
+	}
+	for _, s := range sent {
+		l := q.Subqueues[s.subqueue.subqueue].afterSettle(s.Work, s.Outcome, s.at)
+		if isSent(waitingKey{s.subqueue, l.Head}) {
+			waits, err := waiting.Keys(tx, table.Under(s.subqueue), len(sent)+1)
+			if err != nil {
+				return d, q, err
+			}
+			l.Head = 0
+			if i := slices.IndexFunc(waits, func(k waitingKey) bool { return !isSent(k) }); i >= 0 {
+				l.Head = waits[i].seq
+			}
+		}
+		q.Subqueues[s.subqueue.subqueue] = l
+	}
+	q.prune(now)
+	return sent[0].Device, q, nil
 }
 
 // read reads the delivery at the head of the work's subqueue, and all that it takes to send it. ok
@@ -89,6 +157,9 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 // one. It stays pending if it is still to be sent.
 func currentState(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (idlepush.DeliveryState, accountRow, error) {
 	scope := at.Key.notification.scope
+	if !at.Value.Withdrawn.IsZero() {
+		return idlepush.DeliveryCleared, accountRow{}, nil
+	}
 	if !now.Before(at.Value.Expires) {
 		return idlepush.DeliveryExpired, accountRow{}, nil
 	}
@@ -138,8 +209,9 @@ func addPiggybacked(tx *table.Tx, w *Work, now time.Time) error {
 const maxDropped = 50
 
 // dropStale removes deliveries that are not to be sent any more from the head of the next subqueue,
-// as many as one transaction may. If there is no next subqueue, it sets when the queue is due.
-func dropStale(set *queueSet, device id) error {
+// as many as one transaction may. If there is no next subqueue, it sets when the queue is due. No
+// push of the device is on its way.
+func (o Outbox) dropStale(set *queueSet, device id) error {
 	q, err := set.getExisting(device)
 	if err != nil {
 		return err
@@ -149,12 +221,13 @@ func dropStale(set *queueSet, device id) error {
 		q.updateDue(set.now)
 		return nil
 	}
-	for dropped := 0; dropped < maxDropped && set.opsLeft() > 2*deliveryCost; dropped++ {
+	for dropped := 0; dropped < maxDropped && set.opsLeft() > 2*deliveryCost+notificationCost; dropped++ {
 		first, err := waiting.Rows(set.tx, table.Under(subqueueKey{device, sub}), 1)
 		if err != nil {
 			return err
 		}
-		if head := q.row.Subqueues[sub].Head; len(first) == 0 || first[0].Key.notification.seq != head {
+		head := q.row.Subqueues[sub].Head
+		if len(first) == 0 || first[0].Key.notification.seq != head {
 			// The subqueue does not begin with what its row says.
 			if err := set.dequeue(q, subqueueKey{device, sub}, head); err != nil || len(first) == 0 {
 				return err
@@ -169,6 +242,15 @@ func dropStale(set *queueSet, device id) error {
 		}
 		if err := set.endDelivery(q, first[0].Key, first[0].Value.withState(state, set.now)); err != nil {
 			return err
+		}
+		if state == idlepush.DeliveryCleared && head <= o.began { // an earlier run was sending it
+			n, _, err := notifications.Get(set.tx, first[0].Key.notification)
+			if err != nil {
+				return err
+			}
+			if err := set.clearShown(first[0].Key, n.ID); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -137,9 +137,15 @@ func (row deliveryRow) delivery(k deliveryKey) idlepush.Delivery {
 	return idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore}
 }
 
+// waits reports whether the delivery is pending and was not withdrawn.
+func (row deliveryRow) waits() bool {
+	return row.State == idlepush.DeliveryPending && row.Withdrawn.IsZero()
+}
+
 // withState returns the delivery with the state. If it was delivered with less content before, its
 // last state is that delivery, whatever the outcome of the rest is.
 func (row deliveryRow) withState(state idlepush.DeliveryState, at time.Time) deliveryRow {
+	row.Withdrawn = time.Time{}
 	switch {
 	case row.DeliveredBefore.IsZero() || state == idlepush.DeliveryPending:
 		row.State, row.At = state, at
@@ -158,6 +164,8 @@ func (row deliveryRow) effective(now time.Time, deviceExists bool) deliveryRow {
 	case row.State != idlepush.DeliveryPending:
 	case !deviceExists:
 		return row.withState(idlepush.DeliveryRemoved, row.At)
+	case !row.waits():
+		return row.withState(idlepush.DeliveryCleared, row.Withdrawn)
 	case !now.Before(row.Expires):
 		return row.withState(idlepush.DeliveryExpired, row.At)
 	}

@@ -53,6 +53,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/behaviour.md", "| `mail` and `summary` wait for a device | 3 days |", idlepush.KindSummary.Lifetime(), 3 * day},
 		{"docs/behaviour.md", "| mail that did not ring | 7 days, and of each account the last 200 |", maxNotRung, 200},
 		{"docs/behaviour.md", "| mail that rang | 7 days, and of each mailbox the first 2000 of a day |", maxDaily, 2000},
+		{"docs/architecture.md", "takes any of the first eight of a subqueue for shown", maxTogether, 8},
 		{"docs/behaviour.md", "2000 mails are kept one by one in a day of 24 hours, which begins with the first of them", maxDaily, 2000},
 		{"docs/behaviour.md", "2000 mails are kept one by one in a day of 24 hours, which begins with the first of them", dayLength, day},
 		{"docs/codes.md", "mails came to this mailbox in 24 hours", dayLength, day},

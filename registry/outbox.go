@@ -51,6 +51,14 @@ type Work struct {
 	key         deliveryKey
 	subqueue    subqueueKey
 	piggybacked []deliveryKey // what Clear was taken from
+	unsettled   []*sentWork   // accepted before it by the same device; see NextAfter
+}
+
+// sentWork is work that was sent, with its outcome and when that came.
+type sentWork struct {
+	Work
+	Outcome
+	at time.Time
 }
 
 // VAPIDKey returns the application server's key (RFC 8292 section 3.2). It was made with the store

@@ -18,6 +18,8 @@ const (
 	queueCost = 7
 	// A delivery: the row and an index key are read and written, and the next delivery is found.
 	deliveryCost = 5
+	// An outcome, with its lane, and with the end of the device, of which others are told.
+	settleCost = deliveryCost + 3 + queueCost + removalCost + toldCost
 	// The row of a notification: it is read and written, with index keys.
 	rowCost = 8
 	// A notification: two ids are looked up, the sequence and the row are read and written, with

@@ -144,6 +144,7 @@ type core struct {
 
 	unread   *unreadCounts
 	due      *dueQueues
+	inFlight *inFlight
 	accounts signal
 	outbox   signal
 

@@ -483,4 +483,7 @@ type deliveryRow struct {
 	Code            codes.Code        `json:",omitempty"`
 	Params          map[string]string `json:",omitempty"`
 	DeliveredBefore time.Time         `json:",omitzero"`
+	// Withdrawn is when the notification was, if that was while its push may have been on its way.
+	// The row stays pending, so that a crash before the outcome is written does not hide the push.
+	Withdrawn time.Time `json:",omitzero"`
 }

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"idlepush"
@@ -30,23 +32,43 @@ import (
 // if a pause began meanwhile and still lasts, or ended meanwhile: the push was on its way then.
 // Settle reports whether it changed the lane.
 //
+// Work of NextAfter is settled together with what was sent before it, in order. Of the lane, only
+// the last of these outcomes tells: it may have been paused since the others came.
+//
 // It returns ErrNotFound if there is no such device; then nothing of the outcome counts.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {
-	err = o.updateQueues(now, func(set *queueSet) (err error) {
-		q, err := set.getExisting(id(w.Device.ID))
-		if err != nil {
+	device := id(w.Device.ID)
+	for sent := append(slices.Clip(w.unsettled), &sentWork{w, as, now}); len(sent) > 0 && err == nil; {
+		settled := 0
+		err = o.updateQueues(now, func(set *queueSet) (err error) {
+			settled, laneChanged, err = set.settle(device, sent)
 			return err
-		}
-		if as.PauseFor == 0 && q.device.Value.Revision != w.Device.Revision {
-			as.Accuses = false // the answer may be to another address
-		}
-		var paused bool
-		if laneChanged, paused, err = set.settleLane(w, as); err != nil {
-			return err
-		}
-		return set.settleDelivery(q, w, as, paused)
-	})
+		})
+		sent = sent[settled:]
+	}
+	if err == nil || errors.Is(err, ErrNotFound) {
+		o.inFlight.chosen(device, nil)
+	}
 	return laneChanged && err == nil, err
+}
+
+// settle writes as many outcomes as fit the transaction, each as of when it came.
+func (s *queueSet) settle(device id, sent []*sentWork) (settled int, laneChanged bool, err error) {
+	q, err := s.getExisting(device)
+	for ; err == nil && settled < len(sent) && (settled == 0 || s.opsLeft() >= settleCost); settled++ {
+		w, o, paused := sent[settled].Work, sent[settled].Outcome, false
+		s.now = sent[settled].at
+		if settled == len(sent)-1 {
+			if o.PauseFor == 0 && q.device.Value.Revision != w.Device.Revision {
+				o.Accuses = false // the answer may be to another address
+			}
+			if laneChanged, paused, err = s.settleLane(w, o); err != nil {
+				break
+			}
+		}
+		err = s.settleDelivery(q, w, o, paused)
+	}
+	return settled, laneChanged, err
 }
 
 // settleDelivery writes the outcome for the device and the work. paused reports whether the lane of
@@ -55,6 +77,12 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	row, found, err := deliveries.Get(s.tx, w.key)
 	if err != nil {
 		return err
+	}
+	if !row.Withdrawn.IsZero() {
+		row = row.withState(idlepush.DeliveryCleared, row.Withdrawn)
+		if err := s.endDelivery(q, w.key, row); err != nil {
+			return err
+		}
 	}
 	if !found || row.State != idlepush.DeliveryPending {
 		return settleEnded(s, w, o, row)
@@ -177,7 +205,12 @@ func settleEnded(set *queueSet, w Work, o Outcome, row deliveryRow) error {
 	if err := deliveries.Put(set.tx, w.key, row); err != nil {
 		return err
 	}
-	return set.insert(clearOf(w.Notification.Account, []string{w.Notification.ID}, set.now), []string{w.Device.ID})
+	return set.clearShown(w.key, w.Notification.ID)
+}
+
+// clearShown queues a clear of the notification with this stable id for the delivery's device.
+func (s *queueSet) clearShown(k deliveryKey, stable string) error {
+	return s.insert(clearOf(string(k.notification.scope), []string{stable}, s.now), []string{string(k.device)})
 }
 
 // removeGoneDevice removes a device whose address is gone, and notifies its owner's other devices,

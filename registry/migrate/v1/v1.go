@@ -433,4 +433,5 @@ type Delivery struct {
 	Code            string            `json:",omitempty"`
 	Params          map[string]string `json:",omitempty"`
 	DeliveredBefore time.Time         `json:",omitzero"`
+	Withdrawn       time.Time         `json:",omitzero"`
 }

@@ -202,6 +202,7 @@ func (p *Pool) compare(current map[string]*running, start func(*idlepush.Account
 			wanted[a.ID] = a
 		}
 	}
+	p.storm.watch(len(wanted))
 	for id, r := range current {
 		if a, ok := wanted[id]; !ok || !a.Edited.Equal(r.edited) {
 			r.stop()

@@ -7,10 +7,11 @@ import (
 )
 
 const (
-	// stormSize is how many sessions make a storm, and calm how long none has begun when it is
-	// over.
-	stormSize = 50
-	calm      = 3 * time.Second
+	// stormSize is how many sessions make a storm at least, and stormShare which part of all they
+	// are. It is over once none has begun for calm.
+	stormSize  = 5
+	stormShare = 8
+	calm       = 3 * time.Second
 
 	// maxEntering is how many logins of all hosts run at once. One that takes longer than
 	// enteringSoon counts no more, so that hosts that do not answer keep no other waiting for long.
@@ -25,9 +26,10 @@ type storm struct {
 	entering chan struct{} // one value for each login that counts
 	over     *time.Timer   // fires once the storm is over
 
-	mu    sync.Mutex
-	begun int
-	last  time.Time
+	mu       sync.Mutex
+	accounts int // that are watched
+	begun    int
+	last     time.Time
 }
 
 func newStorm() *storm {
@@ -59,7 +61,14 @@ func (s *storm) begin(now time.Time) {
 		s.begun = 0
 	}
 	s.begun++
-	if s.last = now; s.begun >= stormSize {
+	if s.last = now; s.begun >= max(stormSize, s.accounts/stormShare) {
 		s.over.Reset(calm)
 	}
+}
+
+// watch takes in how many accounts are watched.
+func (s *storm) watch(accounts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accounts = accounts
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -101,11 +100,24 @@ func newTransport(c Config, base http.RoundTripper) (*Transport, error) {
 	}, nil
 }
 
-// Key and team ids have ten characters today. They become part of the provider token.
-var (
-	identifier = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
-	bundleID   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
+const (
+	digits  = "0123456789"
+	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
+
+// madeOf reports whether a text has that many characters, all of them of a set. A regular
+// expression that counts so far takes 100 KB.
+func madeOf(set string, least, most int, text string) bool {
+	return len(text) >= least && len(text) <= most && strings.Trim(text, set) == ""
+}
+
+// isIdentifier reports whether a text can be the id of a key or team, which have ten characters
+// today. They become part of the provider token.
+func isIdentifier(text string) bool { return madeOf(letters+digits, 1, 64, text) }
+
+func isBundleID(text string) bool { return madeOf(letters+digits+".-", 1, 255, text) }
+
+func isDeviceToken(text string) bool { return madeOf(digits+"abcdefABCDEF", 64, 200, text) }
 
 // newProvider checks the parts of a provider token.
 func newProvider(c Config) (*provider, error) {
@@ -118,19 +130,14 @@ func newProvider(c Config) (*provider, error) {
 		return nil, errors.New(wanted + "a PKCS #8 private key on the curve P-256")
 	case key.Curve != elliptic.P256():
 		return nil, errors.New(wanted + "a private key on the curve P-256, not another curve")
-	case !identifier.MatchString(c.KeyID):
+	case !isIdentifier(c.KeyID):
 		return nil, errors.New("apns-key-id: want the ten letters and digits that name the key, as in AuthKey_<key id>.p8")
-	case !identifier.MatchString(c.TeamID):
+	case !isIdentifier(c.TeamID):
 		return nil, errors.New("apns-team-id: want the ten letters and digits of the developer team's Membership page")
-	case !bundleID.MatchString(c.Topic):
+	case !isBundleID(c.Topic):
 		return nil, errors.New("apns-topic: " + wantTopic)
 	}
 	return &provider{key: key, keyID: c.KeyID, teamID: c.TeamID}, nil
-}
-
-// isDeviceToken reports whether the text can be a device token: 64 to 200 hexadecimal digits.
-func isDeviceToken(text string) bool {
-	return len(text) >= 64 && len(text) <= 200 && strings.Trim(text, "0123456789abcdefABCDEF") == ""
 }
 
 const wantTopic = "want the app's bundle id, such as org.example.mail"
@@ -195,7 +202,7 @@ func (t *Transport) Check(d idlepush.Device) error {
 		return &push.FieldError{Field: "transport", Reason: idlepush.Reason{Code: "apns_not_configured"}}
 	case !isDeviceToken(string(d.Address)):
 		return &push.FieldError{Field: "address", Reason: idlepush.Reason{Code: "apns_token_malformed"}}
-	case d.Params[paramTopic] != "" && !bundleID.MatchString(d.Params[paramTopic]):
+	case d.Params[paramTopic] != "" && !isBundleID(d.Params[paramTopic]):
 		return &push.FieldError{Field: paramTopic, Reason: idlepush.Reason{Code: "apns_topic_malformed"}}
 	}
 	return nil

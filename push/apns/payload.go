@@ -51,7 +51,7 @@ func (t *Transport) compose(d idlepush.Device, m push.Message) (*apns2.Notificat
 	if topic == "" {
 		topic = t.topic
 	}
-	if !bundleID.MatchString(topic) {
+	if !isBundleID(topic) {
 		// The topic becomes a header. A value that net/http refuses to send would look like an
 		// outage.
 		return nil, m, new(push.With(push.Suspect("apns_bad_topic"), codes.Case, caseOwnTopic))

@@ -98,7 +98,7 @@ var sizes = []messageSize{
 	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 25},
 	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 10},
 	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 0},
-	{folder: 30, from: 30, subject: 50, preview: 0, text: 100, param: 0, clear: 0},
+	{folder: 30, from: 30, subject: 45, preview: 0, text: 100, param: 0, clear: 0},
 }
 
 // A messageSize bounds the parts of a message: texts in runes, and the number of ids to clear. from

@@ -243,7 +243,9 @@ func clearedOverCrash(t *testing.T) {
 	t.Parallel()
 	for _, sent := range []int{1, 3, maxTogether} {
 		for read := range maxTogether + 1 {
-			for _, later := range []int{-1, 0, 1, 4} { // deliveries of the next run before it is read; -1: it is read before the crash
+			// later is how many deliveries of the next run come before it is read; -1: it is read
+			// before the crash.
+			for _, later := range []int{-1, 0, 1, 4} {
 				clearOverCrash(t, sent, uint32(read+1), later)
 			}
 		}

@@ -76,8 +76,8 @@ func (p *pair) ringEach(ctx context.Context, users []string, times *[]time.Durat
 	return nil
 }
 
-// syncTime returns how long an fdatasync of one page takes in dir, as seldom as a mail comes: a disk
-// that was at rest is slower.
+// syncTime returns how long an fdatasync of one page takes in dir, as seldom as a mail comes: a
+// disk that was at rest is slower.
 func syncTime(ctx context.Context, dir string) (time.Duration, error) {
 	file, err := os.Create(filepath.Join(dir, "sync"))
 	if err != nil {

@@ -2,10 +2,9 @@
 // fingerprint by which it is known again.
 //
 // [Describe] reads a header with the beginning of the text, [Description.ReadParts] single parts.
-// Both take bytes from strangers, cut anywhere and broken in every way, and return text that is safe
-// to show: valid UTF-8 on one line, bounded, without control or invisible characters. They never
-// fail.
-// [Fingerprint] is the same for the same mail in another folder.
+// Both take bytes from strangers, cut anywhere and broken in every way, and return text that is
+// safe to show: valid UTF-8 on one line, bounded, without control or invisible characters. They
+// never fail. [Fingerprint] is the same for the same mail in another folder.
 //
 // The package is apart from watcher because it consists of pure functions, which know neither IMAP
 // nor the store. All that is hostile in the text of a mail is dealt with here.
@@ -58,7 +57,8 @@ type Description struct {
 	// Code is a one-time code that the mail brings: 4 to 8 digits, or letters and digits.
 	Code string
 	// Wanting reports that the text was cut before Preview said anything, or anything but where to
-	// read it: its first part of text may say more; see ReadParts.
+	// read it, or before the code that the mail announces: its first part of text may say more; see
+	// ReadParts.
 	Wanting bool
 }
 
@@ -74,6 +74,8 @@ func Describe(header, text []byte) Description {
 	cut := len(text) >= textBytes
 	preview := previewPart(fields, text[:min(len(text), textBytes)], 0)
 	subject := cleantext.Line(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes)
+	lines := linesOf(subject, preview.source)
+	code := lines.oneTimeCode()
 	return Description{
 		From:      from,
 		Address:   address,
@@ -81,8 +83,8 @@ func Describe(header, text []byte) Description {
 		Date:      dateOf(fields["date"]),
 		MessageID: messageID(fields["message-id"]),
 		Preview:   preview.text,
-		Code:      oneTimeCode(subject, preview.source),
-		Wanting:   cut && (preview.text == "" || preview.doubts),
+		Code:      code,
+		Wanting:   cut && (preview.text == "" || preview.doubts || code == "" && lines.announceCode()),
 	}
 }
 
@@ -91,8 +93,8 @@ func Describe(header, text []byte) Description {
 type Part struct{ Header, Text []byte }
 
 // ReadParts takes what the parts of the message say, of which the first partBytes are read, into
-// its Preview and Code: of the first that has words, and of one that only sends the reader elsewhere
-// only if all do.
+// its Preview and Code: of the first that has words, and of one that only sends the reader
+// elsewhere only if all do.
 func (d *Description) ReadParts(parts ...Part) {
 	var best words
 	for _, p := range parts {
@@ -103,7 +105,7 @@ func (d *Description) ReadParts(parts ...Part) {
 		}
 	}
 	if best.text != "" {
-		d.Preview, d.Code = best.text, oneTimeCode(d.Subject, best.source)
+		d.Preview, d.Code = best.text, linesOf(d.Subject, best.source).oneTimeCode()
 	}
 }
 

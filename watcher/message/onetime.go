@@ -9,69 +9,110 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// Bounds of the search for a one-time code.
+const (
+	minCode     = 4       // characters of a code, without what divides its groups
+	maxCode     = 8       // the same
+	minGroup    = 3       // characters of a group, unless each has one
+	codeBytes   = 8 << 10 // of a text that are searched
+	mostNumbers = 50      // that may be codes and are looked at
+	farthest    = 10      // fields between a code and the word for it, on one line
+	above       = 2       // lines between a code that stands alone and the word for it
+)
+
 // oneTimeCode returns the one-time code that a mail brings, without what divides its groups, or "".
-// It has 4 to 8 digits, or as many letters and digits, and stands beside a word for it in English,
-// German, French or Spanish. Prices, dates, years, times and phone numbers are none.
-func oneTimeCode(subject, text string) string {
-	lines := []string{subject}
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" && len(lines) < codeLines {
-			lines = append(lines, line)
-		}
-	}
-	if slices.ContainsFunc(lines, isMeeting) {
-		return ""
-	}
-	best, most, seen := "", notBeside, 0
-	for i := range lines {
-		if !strings.ContainsFunc(lines[i], isDigit) {
-			continue
-		}
-		line := splitLine(lines[i])
+// It has 4 to 8 digits, or as many letters and digits, and a word for it in English, German, French
+// or Spanish leads to it. Prices, dates, years, times and phone numbers are none.
+func (m mailLines) oneTimeCode() string {
+	seen := 0
+	for i, line := range m {
 		for at := range line {
 			c := candidateAt(line, at)
 			if c.code == "" {
 				continue
 			}
 			if seen++; seen > mostNumbers {
-				return best
+				return ""
 			}
-			if b := c.beside(lines, i); b > most {
-				best, most = c.code, b
+			if m.accept(c, i) {
+				return c.code
 			}
 		}
 	}
-	return best
+	return ""
 }
 
-const (
-	minCode     = 4   // characters of a code, without what divides its groups
-	maxCode     = 8   // the same
-	minGroup    = 3   // characters of a group, if there are several
-	codeLines   = 200 // lines of a text that are searched
-	mostNumbers = 50  // that may be codes and are looked at
-	farthest    = 10  // fields between a code and a word for it on one line
-	above       = 4   // lines between a code that stands alone and a word for it
-)
+// announceCode reports whether a mail says that it brings a one-time code.
+func (m mailLines) announceCode() bool {
+	for i, line := range m {
+		for k := range line {
+			if kind := codeWord(line, k); kind == oneTime || kind == someCode && i == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mailLines are the lines of a mail: its subject, and those of its text that are not empty.
+type mailLines [][]field
 
 // field is what stands between spaces.
 type field struct {
-	text  string // without the punctuation around it
-	ends  bool   // it ends a sentence
-	colon bool   // a colon, or a sign like one, follows
+	text   string // without the punctuation around it
+	folded string // in small letters, without accents
+	ends   bool   // it ends a sentence
+	colon  bool   // a colon, or a sign like one, follows
+}
+
+// linesOf returns no lines of a mail that cannot have a word for a code.
+func linesOf(subject, text string) mailLines {
+	text = text[:min(len(text), codeBytes)]
+	all := strings.ToLower(subject + text)
+	if !slices.ContainsFunc(codeStems, func(stem string) bool { return strings.Contains(all, stem) }) {
+		return nil
+	}
+	m := mailLines{splitLine(subject)}
+	digits := false // the last line has one digit, or several that stood alone
+	for line := range strings.Lines(text) {
+		fields := splitLine(line)
+		alone := len(fields) == 1 && len(fields[0].text) == 1 && isNumber(fields[0].text)
+		switch last := len(m) - 1; {
+		case len(fields) == 0:
+			continue
+		case alone && digits:
+			m[last] = append(m[last], fields...)
+		default:
+			m = append(m, fields)
+		}
+		digits = alone
+	}
+	return m
 }
 
 func splitLine(line string) (fields []field) {
+	if strings.ContainsFunc(line, isFormat) {
+		line = strings.Map(func(r rune) rune {
+			if r == '\u200b' { // a space without width
+				return ' '
+			}
+			if isFormat(r) {
+				return -1
+			}
+			return r
+		}, line)
+	}
 	for word := range strings.FieldsSeq(line) {
-		if plain := func(b byte) bool { return isDigit(rune(b)) || isLetter(rune(b)) }; plain(word[0]) && plain(word[len(word)-1]) {
-			fields = append(fields, field{text: word})
-			continue
+		if name, number, ok := strings.Cut(word, ":"); ok && number != "" {
+			if named := []field{{text: name, folded: fold(name), colon: true}}; codeWord(named, 0) != noCode { // "Code:482913"
+				fields, word = append(fields, named...), number
+			}
 		}
 		const opening, closing = `"'([{<*«“„‘_¿¡>`, `.,;:!?"')]}>*»”“’_…`
 		bare := strings.TrimLeft(word, opening)
 		text := strings.TrimRight(bare, closing)
 		after := bare[len(text):]
-		f := field{text: text, colon: strings.Contains(after, ":"), ends: strings.ContainsAny(after, ".!?")}
+		f := field{text: text, folded: fold(text), colon: strings.Contains(after, ":"), ends: strings.ContainsAny(after, ".!?")}
 		if text == "" && len(fields) > 0 {
 			last := &fields[len(fields)-1]
 			last.colon, last.ends = last.colon || f.colon, last.ends || f.ends
@@ -86,17 +127,17 @@ func splitLine(line string) (fields []field) {
 	return fields
 }
 
-// folded returns the text in small letters and without accents.
-func (f field) folded() string {
-	if !strings.ContainsFunc(f.text, func(r rune) bool { return r >= utf8.RuneSelf }) {
-		return strings.ToLower(f.text)
+// fold returns a text in small letters and without accents.
+func fold(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return strings.ToLower(text)
 	}
 	return strings.ToLower(strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) {
 			return -1
 		}
 		return r
-	}, norm.NFD.String(f.text)))
+	}, norm.NFD.String(text)))
 }
 
 // candidate is what has the form of a code: some fields of a line.
@@ -113,20 +154,20 @@ type candidate struct {
 func candidateAt(line []field, at int) candidate {
 	to := at + 1
 	if isNumber(line[at].text) {
-		if at > 0 && isNumber(line[at-1].text) && !line[at-1].ends {
+		if at > 0 && isNumber(line[at-1].text) && !line[at-1].ends && !line[at-1].colon {
 			return candidate{} // in the middle of a longer number
 		}
 		for to < len(line) && isNumber(line[to].text) && !line[to-1].ends && !line[to-1].colon {
 			to++
 		}
 	}
-	c := candidate{code: codeOf(line[at:to]), line: line, from: at, to: to}
-	if c.code == "" || at > 0 && (besideNumbers[line[at-1].folded()]) || to < len(line) && !line[to-1].ends && units[line[to].folded()] {
+	code := codeOf(line[at:to])
+	if code == "" || at > 0 && besideNumbers[line[at-1].folded] || to < len(line) && !line[to-1].ends && units[line[to].folded] {
 		return candidate{}
 	}
-	c.letters = slices.ContainsFunc(line[at:to], func(f field) bool { return strings.ContainsFunc(f.text, isLetter) })
-	c.year = len(c.code) == 4 && to == at+1 && (strings.HasPrefix(c.code, "19") || strings.HasPrefix(c.code, "20"))
-	return c
+	letters := slices.ContainsFunc(line[at:to], func(f field) bool { return strings.ContainsFunc(f.text, isLetter) })
+	year := len(code) == 4 && to == at+1 && (strings.HasPrefix(code, "19") || strings.HasPrefix(code, "20"))
+	return candidate{code, line, at, to, letters, year}
 }
 
 // codeOf returns the code that the fields are, or "". Its groups have the same length.
@@ -142,139 +183,150 @@ func codeOf(fields []field) string {
 		groups = groups[1:]
 	}
 	code := strings.Join(groups, "")
-	if len(code) < minCode || len(code) > maxCode || strings.ContainsFunc(code, func(r rune) bool { return !isDigit(r) && !isLetter(r) }) ||
-		!strings.ContainsFunc(code, isDigit) {
+	isOther := func(r rune) bool { return !isDigit(r) && !isLetter(r) }
+	if len(code) < minCode || len(code) > maxCode || strings.ContainsFunc(code, isOther) || !strings.ContainsFunc(code, isDigit) {
 		return ""
 	}
 	for _, g := range groups {
-		if len(groups) > 1 && (len(g) != len(groups[0]) || len(g) < minGroup || strings.ContainsFunc(g, isLowerLetter)) {
+		if len(groups) > 1 && (len(g) != len(groups[0]) || len(g) == 2 || strings.ContainsFunc(g, isLowerLetter)) {
 			return ""
 		}
 	}
 	return code
 }
 
-// beside is how surely a candidate stands beside a word for a code.
-type beside int
-
-const (
-	notBeside  beside = iota
-	near              // the word is in the same sentence
-	introduced        // the word leads to it, or follows it: "Your code is", "is your code"
-)
-
-// beside judges the candidate of the i-th line.
-func (c candidate) beside(lines []string, i int) beside {
-	b := c.besideOnLine()
-	if c.from == 0 && c.to == len(c.line) && b == notBeside {
-		b = c.besideLines(lines, i)
+// accept reports whether the candidate of the i-th line is a one-time code.
+func (m mailLines) accept(c candidate, i int) bool {
+	kind := c.wordBefore()
+	if kind == noCode && c.isFollowed(m, i) {
+		return true
 	}
-	if b == near && (c.letters || c.year) || (c.letters || c.year) && aboutSales(lines[max(0, i-above):min(len(lines), i+above)]) {
-		return notBeside
+	if kind == noCode && c.from == 0 && c.to == len(c.line) && i > 0 {
+		kind = m.wordAbove(i, c.year)
 	}
-	return b
+	near := m[max(0, i-4):min(len(m), i+4)]
+	return kind == oneTime || kind == someCode && m.have(context) && !near.have(sales)
 }
 
-// aboutSales reports whether the lines have a word of a shop: its codes are for a discount, and have
-// letters.
-func aboutSales(lines []string) bool {
-	for _, line := range lines {
-		if slices.ContainsFunc(splitLine(line), func(f field) bool { return sales[f.folded()] || strings.HasSuffix(f.text, "%") }) {
+// wordBefore returns the kind of the word for a code that leads to the candidate on its line: it
+// stands directly before, or a colon does, or "is".
+func (c candidate) wordBefore() codeKind {
+	if c.from == 0 {
+		return noCode
+	}
+	before := c.line[c.from-1]
+	leads := before.colon || before.ends && before.text == "" || leads[before.folded]
+	for k := c.from - 1; k >= 0 && c.from-k <= farthest; k-- {
+		if c.line[k].ends && !c.line[k].colon {
+			return noCode
+		}
+		if kind := codeWord(c.line, k); kind != noCode {
+			if !leads && k < c.from-1 || c.year && !leads {
+				return noCode
+			}
+			return kind
+		}
+	}
+	return noCode
+}
+
+// isFollowed reports whether a word for a code follows as in "482913 is your code", on the line of
+// the candidate or on the next.
+func (c candidate) isFollowed(m mailLines, i int) bool {
+	rest := c.line[c.to:]
+	if len(rest) == 0 && i+1 < len(m) {
+		rest = m[i+1]
+	}
+	if c.year || len(rest) == 0 || c.line[c.to-1].ends || !leads[rest[0].folded] && !rest[0].colon {
+		return false
+	}
+	for k := range rest[:min(len(rest), farthest)] {
+		if k > 0 && rest[k-1].ends {
+			return false
+		}
+		if codeWord(rest, k) != noCode {
 			return true
 		}
 	}
 	return false
 }
 
-func (c candidate) besideOnLine() beside {
-	b := notBeside
-	for k := c.from - 1; k >= 0 && c.from-k <= farthest; k-- {
-		last := c.line[k]
-		if last.ends && !last.colon {
-			break
-		}
-		if !isCodeWord(c.line, k) {
-			continue
-		}
-		b = near
-		if before := c.line[c.from-1]; k == c.from-1 || before.colon || leads[before.folded()] {
-			return introduced
-		}
-		break
+// wordAbove returns the kind of the word for a code that stands close above the i-th line and leads
+// to it: at the end of its line, or the line has a colon at its end or a word such as "below".
+func (m mailLines) wordAbove(i int, year bool) codeKind {
+	if last := m[i-1]; len(last) > 0 && besideNumbers[last[len(last)-1].folded] {
+		return noCode
 	}
-	if c.year || c.to == len(c.line) || !c.line[c.to-1].colon && !c.line[c.to].colon && !leads[c.line[c.to].folded()] {
-		return b
-	}
-	for k := c.to; k < len(c.line) && k-c.to < farthest && !c.line[k-1].ends; k++ {
-		if isCodeWord(c.line, k) {
-			return introduced
-		}
-	}
-	return b
-}
-
-// besideLines judges a candidate that is all of the i-th line.
-func (c candidate) besideLines(lines []string, i int) beside {
 	for n := 1; n <= above && i-n >= 0; n++ {
-		line := splitLine(lines[i-n])
+		line := m[i-n]
 		for k := range line {
-			if isCodeWord(line, k) {
-				if line[len(line)-1].colon || !c.year {
-					return introduced
-				}
-				return near
+			kind := codeWord(line, k)
+			if kind == noCode {
+				continue
+			}
+			colon := line[len(line)-1].colon
+			points := slices.ContainsFunc(line, func(f field) bool { return pointers[f.folded] })
+			if colon || !year && (points || k >= len(line)-2) {
+				return kind
 			}
 		}
 	}
-	if i+1 < len(lines) && !c.year {
-		line := splitLine(lines[i+1])
-		for k := range line {
-			if isCodeWord(line, k) {
-				return near
-			}
-		}
-	}
-	return notBeside
+	return noCode
 }
 
-// isMeeting reports whether the line has the number of a meeting by video. Its passcode is for all
-// who are invited.
-func isMeeting(line string) bool {
-	line = strings.ToLower(line)
-	return slices.ContainsFunc(meetings, func(words string) bool { return strings.Contains(line, words) })
+// have reports whether the lines have one of the words.
+func (m mailLines) have(words map[string]bool) bool {
+	return slices.ContainsFunc(m, func(line []field) bool {
+		return slices.ContainsFunc(line, func(f field) bool { return words[f.folded] })
+	})
 }
 
-// isCodeWord reports whether the k-th field of the line is a word for a one-time code, and not for
-// some other code.
-func isCodeWord(line []field, k int) bool {
-	word := line[k].folded()
-	before, after := "", ""
-	if k > 0 {
-		before = line[k-1].folded()
+// codeKind is what kind of code a word means.
+type codeKind int
+
+const (
+	noCode   codeKind = iota
+	someCode          // "code" alone, which needs more to be a one-time code
+	oneTime           // "verification code"
+)
+
+// codeWord returns what kind of code the k-th field of the line means.
+func codeWord(line []field, k int) codeKind {
+	word := line[k].folded
+	around := line[max(0, k-3):min(len(line), k+5)]
+	has := func(words map[string]bool) bool {
+		return slices.ContainsFunc(around, func(f field) bool { return words[f.folded] })
 	}
-	if k+1 < len(line) && !line[k].ends {
-		after = line[k+1].folded()
-	}
+	first, isCompound := strings.CutSuffix(word, "code")
+	first, apart := strings.CutSuffix(first, "-")
 	switch {
-	case codeWords[word]:
-		return true
-	case onceWords[word]: // "one-time password", "mot de passe à usage unique"
-		near := line[max(0, k-5):min(len(line), k+6)]
-		return slices.ContainsFunc(near, func(f field) bool { return onces[f.folded()] })
-	case word == "code" || word == "codes" || word == "codigo" || word == "clave":
-		if otherCodes[before] || otherCodes[after] {
-			return false
+	case oneTimeWords[word]:
+		return oneTime
+	case passwords[word] && has(onces): // "one-time password", "mot de passe à usage unique"
+		return oneTime
+	case word == "code" || word == "codigo" || word == "clave" || word == "pin" || word == "passcode":
+		if k > 0 && otherCodes[line[k-1].folded] || !line[k].ends && k+1 < len(line) && isOther(line[k+1:]) {
+			return noCode
 		}
-		if k+2 < len(line) && (after == "de" || after == "of") {
-			return !otherCodes[line[k+2].folded()]
+		if has(qualifiers) {
+			return oneTime
 		}
-		return true
+		return someCode
+	case isCompound && compounds[first]:
+		return oneTime
+	case isCompound && apart && !otherCodes[first]:
+		return someCode
 	}
-	first, ok := strings.CutSuffix(word, "code")
-	if kind, apart := strings.CutSuffix(first, "-"); apart {
-		return ok && !otherCodes[kind]
+	return noCode
+}
+
+// isOther reports whether what follows "code" makes it a code of another kind: "code postal",
+// "código de descuento", "code of conduct".
+func isOther(after []field) bool {
+	if word := after[0].folded; (word == "de" || word == "of" || word == "du" || word == "del") && len(after) > 1 {
+		return otherCodes[after[1].folded]
 	}
-	return ok && compounds[first]
+	return otherCodes[after[0].folded]
 }
 
 func isNumber(word string) bool {
@@ -284,45 +336,4 @@ func isNumber(word string) bool {
 func isDigit(r rune) bool       { return r >= '0' && r <= '9' }
 func isLowerLetter(r rune) bool { return r >= 'a' && r <= 'z' }
 func isLetter(r rune) bool      { return isLowerLetter(r) || r >= 'A' && r <= 'Z' }
-
-// setOf returns the words of a text as a set.
-func setOf(words string) map[string]bool {
-	set := make(map[string]bool)
-	for word := range strings.FieldsSeq(words) {
-		set[word] = true
-	}
-	return set
-}
-
-// Words without accents, in small letters.
-var (
-	codeWords = setOf("passcode otp totp pin tan mtan smstan einmalpasswort einmalkennwort einmal-passwort einmal-kennwort einmalcode einmalpin")
-	// What goes before "code" in one word.
-	compounds = setOf(`pass bestatigungs sicherheits verifizierungs verifikations einmal anmelde login log-in zugangs zugriffs aktivierungs freischalt
-		authentifizierungs registrierungs pruf geheim sms tan auth pin bestatigung verification security access otp`)
-	onceWords = setOf("password passwort kennwort passe contrasena")
-	onces     = setOf("one-time once single-use onetime einmalig einmaliges unique unico uso temporary temporares")
-	// What makes "code" a code of another kind.
-	otherCodes = setOf(`discount promo promotion promotional promotionnel promocional coupon voucher gift zip postal area country dialing source error
-		status qr bar barcode tracking booking reservation reference referral referenz dress exit http response product item color colour sort swift bank branch
-		tax vat invite invitation conduct conduite conducta review descuento reduction remise barras barre barres suivi seguimiento reserva cadeau regalo
-		parrainage morse genetic building civil penal insee iban vs visual aktions rabatt gutschein palabra card karten license licence lizenz serial wifi`)
-	// What a number belongs to that follows it.
-	besideNumbers = setOf(`€ $ £ chf eur usd gbp # nr nr. no no. n° nº num numero number nummer order bestellung bestellnummer commande pedido rechnung
-		invoice facture factura ticket case ref reference referenz kundennummer customer account konto compte cuenta tel tel. telefon telefono telephone phone
-		mobile fax call rufen anrufen appelez llame © copyright room zimmer rue street plz po box postfach january february march april may june july august
-		september october november december januar februar marz mai juni juli oktober dezember janvier fevrier mars avril juin juillet aout septembre
-		octobre novembre decembre enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre flight flug vol vuelo`)
-	// What a number counts that stands before it.
-	units = setOf(`€ $ £ chf eur euro euros usd dollar dollars gbp pounds % percent prozent second seconds sekunden secondes segundos minute minutes minuten
-		minutos hour hours stunden heures horas day days tage tagen jours dias week weeks wochen semaines semanas km m kg g mb gb kb people personen points punkte
-		puntos january february march april may june july august september october november december januar februar marz mai juni juli oktober dezember
-		janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre enero febrero marzo abril mayo junio julio agosto septiembre octubre
-		noviembre diciembre uhr street st avenue ave road rd`)
-	sales = setOf(`off save saving savings sale sales discount checkout coupon voucher offer offers shop shopping rabatt sparen sparst spare angebot angebote
-		gutschein einkauf kasse warenkorb aktion reduction remise soldes promo promotion offre panier achat achats descuento oferta ofertas rebajas ahorra ahorre
-		compra compras`)
-	meetings = []string{"meeting id", "meeting-id", "webinar id", "webinar-id", "conference id", "konferenz-id", "besprechungs-id", "id de réunion", "id de la réunion", "id de reunión", "id de la reunión"}
-	// What stands between a code and the word for it.
-	leads = setOf("is ist lautet est es sera as als comme como")
-)
+func isFormat(r rune) bool      { return r >= utf8.RuneSelf && unicode.Is(unicode.Cf, r) }

@@ -27,10 +27,9 @@ func TestOneTimeCode(t *testing.T) {
 		{"Device login", "Your device code: WDJB-7HT2", "WDJB7HT2"},
 		{"New sign-in", "We noticed a new sign-in on 28 November 2026 at 14:32.\nIf this was you, enter the verification code below.\n\n\n   482913   \n\nCall 0800 123456 for help.", "482913"},
 		{"[Example] Please verify your device", "Verification code: 482913\n\nIf you did not sign in, change your password within 30 minutes.", "482913"},
-		{"PIN", "Your PIN is 4829.", "4829"},
+		{"PIN", "Your PIN is 4829. Do not share it.", "4829"},
 		{"Passcode", "Your temporary passcode 482913 works until 18:30.", "482913"},
-		{"Your order 739201", "Thank you. Your pick-up code is 4829.", "4829"},
-		{"Code 2026", "Your code is: 2026", "2026"},
+		{"Code 2026", "Enter it to sign in. Your code is: 2026", "2026"},
 		{"Payment", "You pay $1,234.50 to Shop. Your authentication code is 482913.", "482913"},
 		{"Two-factor", "482913\nis your 2FA code", "482913"},
 		// German
@@ -54,7 +53,7 @@ func TestOneTimeCode(t *testing.T) {
 		{"Acceso", "Contraseña de un solo uso: 482913", "482913"},
 		{"482913 es tu código", "No lo compartas.", "482913"},
 	} {
-		if got := oneTimeCode(test.subject, test.text); got != test.want {
+		if got := linesOf(test.subject, test.text).oneTimeCode(); got != test.want {
 			t.Errorf("%q, %q: the code is %q, want %q", test.subject, test.text, got, test.want)
 		}
 	}
@@ -114,7 +113,7 @@ func TestNoOneTimeCode(t *testing.T) {
 		"Palabra clave del mes: 4829 visitas",
 	} {
 		for _, both := range [][2]string{{"", text}, {text, ""}, {"Hello", "Dear Ann,\n\n" + text + "\n\nRegards\n"}} {
-			if got := oneTimeCode(both[0], both[1]); got != "" {
+			if got := linesOf(both[0], both[1]).oneTimeCode(); got != "" {
 				t.Errorf("subject %q, text %q: the code is %q, want none", both[0], both[1], got)
 			}
 		}
@@ -133,7 +132,7 @@ func TestOneTimeCodeOfHTML(t *testing.T) {
 // TestOneTimeCodeOfParts reads the code that only stands beyond the beginning of the message.
 func TestOneTimeCodeOfParts(t *testing.T) {
 	d := Description{Subject: "Your code"}
-	d.ReadParts(Part{[]byte("Content-Type: text/html\r\n\r\n"), fmt.Appendf(nil, "<style>%s</style><p>Hello</p><p>Your code is 482913</p>", strings.Repeat("a{}", 2000))})
+	d.ReadParts(Part{[]byte("Content-Type: text/html\r\n\r\n"), fmt.Appendf(nil, "<style>%s</style><p>Hello</p><p>Your login code is 482913</p>", strings.Repeat("a{}", 2000))})
 	if d.Code != "482913" {
 		t.Errorf("the code is %q", d.Code)
 	}
@@ -142,6 +141,75 @@ func TestOneTimeCodeOfParts(t *testing.T) {
 func BenchmarkOneTimeCode(b *testing.B) {
 	text := strings.Repeat("In 2026 the code of 4829 people, 12 offers and 739201 orders.\n", textBytes/60)
 	for b.Loop() {
-		oneTimeCode("Your order 739201", text)
+		linesOf("Your order 739201", text).oneTimeCode()
+	}
+}
+
+// TestOneTimeCodeAmongNumbers reads codes that stand among other numbers, or in unusual forms.
+func TestOneTimeCodeAmongNumbers(t *testing.T) {
+	for _, test := range []struct{ subject, text, want string }{
+		{"Bank", "Your verification code for card ending in 1234: 482913", "482913"},
+		{"Bank", "Ihre TAN für Auftrag 1234: 482913", "482913"},
+		{"Sign in", "Your code:482913", "482913"},
+		{"Sign in", "OTP:482913", "482913"},
+		{"Sign in", "Your code: \u200e482913", "482913"},
+		{"Sign in", "Your code is:\u200b482913", "482913"},
+		{"Sign in", "Your verification code\n4\n8\n2\n9\n1\n3\n", "482913"},
+		{"Sign in", "Your verification code is: 4 8 2 9 1 3", "482913"},
+		{"Sign in to the Example Shop", "Your login code is R4K7CX.", "R4K7CX"},
+	} {
+		if got := linesOf(test.subject, test.text).oneTimeCode(); got != test.want {
+			t.Errorf("%q, %q: the code is %q, want %q", test.subject, test.text, got, test.want)
+		}
+	}
+}
+
+// TestNoOneTimeCodeOfNumbers reads mails with a word for a code, and numbers that are none.
+func TestNoOneTimeCodeOfNumbers(t *testing.T) {
+	for _, text := range []string{
+		"Your Pin got 1234 views this week",
+		"Ann saved your Pin to a board with 4829 Pins",
+		"Code coverage is 8234 lines",
+		"Code smells: 1234",
+		"Your code was deployed in build 482913",
+		"[owner/repo] Fix code 4829 (#1234)",
+		"Le code du travail, article 1234",
+		"Your code was sent to the number ending in 4829",
+		"Der Code wurde an die Nummer mit der Endung 4829 gesendet",
+		"Your login code was requested from IP 10.0.0.1 port 48291",
+		"Show the code at the shop until 20261130",
+		"Enter the code by 28 Nov 2026 1430",
+		"Fragen zum Code: 0800 4829",
+		"Your verification code has been sent to\n5550123",
+		"We never ask for your PIN.\nExample GmbH\nHauptstr. 1\n10115\nBerlin",
+		"Verification code\nCustomer number:\n48291307",
+		"Your verification code is on its way.\nOrder\n482913",
+		"Code\nItem\nPrice\n482913\nWidget\n12.00",
+		"Use code 48291 for $10 off",
+		"Order code: 4829130",
+		"Apply code HELLO20",
+		"Post code\n12345",
+		"Code client : 123456",
+		"Code APE : 6201Z",
+		"Código cliente: 123456",
+		"Confirmation code: X4T7QK\nFlight XY 123, Berlin to Madrid",
+		"Fehler-Code 50041",
+	} {
+		if got := linesOf("", text).oneTimeCode(); got != "" {
+			t.Errorf("%q: the code is %q, want none", text, got)
+		}
+	}
+}
+
+// TestOneTimeCodeBehindWords reads a mail in HTML whose first words come early and whose code late.
+func TestOneTimeCodeBehindWords(t *testing.T) {
+	header := "From: Example <no-reply@example.org>\r\nSubject: Your login code\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+	text := "<html><body><div style='display:none'>Your login code for Example</div>" + strings.Repeat("<table role='presentation' width='100%' cellpadding='0'><tr><td>", 80) + "<p>482913</p></body></html>"
+	d := Describe([]byte(header), []byte(text[:textBytes]))
+	if d.Code == "" && d.Wanting {
+		d.ReadParts(Part{[]byte("Content-Type: text/html; charset=utf-8\r\n\r\n"), []byte(text)})
+	}
+	if d.Code != "482913" {
+		t.Errorf("the code is %q; the rest is read: %v", d.Code, d.Wanting)
 	}
 }

@@ -126,7 +126,7 @@ func sizeWorst(t *testing.T) {
 				n := &w.Notification
 				n.ID, n.Account, n.At = strings.Repeat("i", 32), strings.Repeat("a", 32), time.Date(2026, 12, 12, 23, 59, 59, 123456789, time.UTC)
 				n.Reason, n.Folder, n.Count = idlepush.Reason{Code: longest.Code}.With("text", worst), worst, 1<<62
-				n.Content = idlepush.Content{From: worst, Subject: worst, Preview: worst}
+				n.Content = idlepush.Content{From: worst, Subject: worst, Preview: worst, OneTimeCode: "48291307"}
 				w.Account.Email, w.Unread = worst, new(1<<62)
 				n.Clear, w.Clear = nil, nil
 				for i := range uint32(200) {

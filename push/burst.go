@@ -43,7 +43,7 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	}
 }
 
-// after returns the delivery that may be sent after the work before its outcome is written.
+// after returns the delivery that may be sent after w, before the outcome of w is written.
 func (d *Dispatcher) after(w registry.Work, o registry.Outcome) (next registry.Work, ok bool) {
 	now := d.now()
 	next, ok, err := d.Store.NextAfter(w, o, now)

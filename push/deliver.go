@@ -17,8 +17,8 @@ const maxInARow = 8
 // may be slow and not dead.
 const fullTimeEvery = 4
 
-// maxUnsettled bounds how long the outcome of an accepted push waits for that of the next to the
-// same device, unless the next is in flight.
+// maxUnsettled is how long after an outcome of a device was written those of its next pushes may
+// wait for another push. What is in flight then is waited for.
 const maxUnsettled = 100 * time.Millisecond
 
 // serve sends the deliveries of a queue in order, until one is not delivered. Once the first

@@ -7,9 +7,9 @@ import (
 	"idlepush/registry"
 )
 
-// report logs the outcome of a delivery that took so long.
+// report logs the outcome of a delivery, and how long it took.
 func (d *Dispatcher) report(log *slog.Logger, w registry.Work, took time.Duration, o registry.Outcome, now time.Time) {
-	// Not by With, which encodes for a logger that logs once.
+	// Not With: it encodes them for a logger that would log once.
 	args := []any{"transport", w.Device.Transport, "attempt", w.Attempts + 1, "duration", took}
 	if o.Result == registry.ResultDelivered {
 		log.Info("delivered", args...)

@@ -72,7 +72,7 @@ func (k dueKey) compare(o dueKey) int {
 	return cmp.Or(k.at.Compare(o.at), strings.Compare(string(k.device), string(o.device)))
 }
 
-// readOnce reads what was committed before it followed.
+// readOnce reads the keys of all queues, unless that was done before.
 func (q *dueQueues) readOnce(tx *table.Tx) error {
 	if q.read {
 		return nil

@@ -21,7 +21,7 @@ func (f *inFlight) choosing(device id) {
 	f.devices[device] = nil
 }
 
-// chosen says which of the device's deliveries may be on their way.
+// chosen says which of the device's deliveries may be on their way; if the list is empty, none is.
 func (f *inFlight) chosen(device id, list []deliveryKey) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

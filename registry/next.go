@@ -33,7 +33,7 @@ func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) 
 	}
 }
 
-// maxTogether bounds the outcomes that one Settle writes.
+// maxTogether is how many outcomes a call of Settle writes at most.
 const maxTogether = 8
 
 // NextAfter returns the delivery that follows the work, whose push was accepted with this outcome
@@ -53,7 +53,8 @@ func (o Outbox) NextAfter(w Work, as Outcome, now time.Time) (next Work, ok bool
 }
 
 // next returns the first delivery of the queue behind those that were sent and are not settled.
-// stale reports whether what is first must not be sent.
+// stale reports whether what is first must not be sent, or nothing is and the queue is due at the
+// wrong time.
 func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, stale bool, err error) {
 	o.inFlight.choosing(device)
 	seen := o.unread.seen()

@@ -28,12 +28,13 @@ import (
 // delivery has shown, unless it has one of that name.
 //
 // LaneWorks and PauseFor count even if the rest of the outcome does not; Accuses alone does not
-// count once the device was edited. PauseFor changes nothing
-// if a pause began meanwhile and still lasts, or ended meanwhile: the push was on its way then.
-// Settle reports whether it changed the lane.
+// count once the device was edited. PauseFor changes nothing if a pause began meanwhile and still
+// lasts, or ended meanwhile: the push was on its way then. Settle reports whether it changed the
+// lane.
 //
 // Work of NextAfter is settled together with what was sent before it, in order. Of the lane, only
-// the last of these outcomes tells: it may have been paused since the others came.
+// the last of these outcomes tells: it may have been paused since the others came. If they do not
+// fit one transaction, those that are written stand.
 //
 // It returns ErrNotFound if there is no such device; then nothing of the outcome counts.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {

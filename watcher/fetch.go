@@ -324,7 +324,7 @@ func (ft *fetcher) useOf(f *folder, uid imap.UID) (string, error) {
 // maxParts is how many parts of a message are looked through for text.
 const maxParts = 3
 
-// fetchWords reads a message's first parts of text, if the beginning of the message held none.
+// fetchWords describes a message by its first parts of text, because its beginning says too little.
 func (ft *fetcher) fetchWords(d *message.Description, f *folder, uid imap.UID, fields []byte) error {
 	answer, err := ft.fetchMore(f, uid, "BODYSTRUCTURE")
 	if err != nil {

@@ -34,7 +34,7 @@ type Pool struct {
 	families wire.Families // by which hosts were reached, in this run of the program
 
 	clock   *clock
-	workers *workers // nil while it does not run
+	workers *workers // nil before it runs
 	mu      sync.Mutex
 	askers  map[string]*asker  // by account
 	hosts   map[string]*host   // by host and port

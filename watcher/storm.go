@@ -21,10 +21,10 @@ const (
 
 // storm is many sessions that begin together, as at the start of the program. Their handshakes and
 // logins take several times the memory of sessions that wait, which the runtime gives back to the
-// system only slowly.
+// system only slowly. So it bounds how many log in at once, and tells when it is over.
 type storm struct {
 	entering chan struct{} // one value for each login that counts
-	over     *time.Timer   // fires once the storm is over
+	over     *time.Timer   // fires when the storm is over
 
 	mu       sync.Mutex
 	accounts int // that are watched

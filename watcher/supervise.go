@@ -190,11 +190,11 @@ func (s *supervisor) connect(ctx context.Context) (conn *wire.Conn, began time.T
 		return nil, time.Now(), err
 	}
 	defer leave()
-	enter, err := s.pool.storm.enter(ctx)
+	leaveStorm, err := s.pool.storm.enter(ctx)
 	if err != nil {
 		return nil, time.Now(), err
 	}
-	defer enter()
+	defer leaveStorm()
 	began = time.Now()
 	s.workers.do(func() { conn, err = s.pool.dialer().login(ctx, s.account) })
 	s.host.tried(began, err)

@@ -4,7 +4,8 @@ import "sync"
 
 // workers are goroutines whose stacks have grown. They do what needs a deep stack for goroutines
 // that wait for most of their time: the stack of one that waits is most of its memory, and shrinks
-// only as the collector runs. nil does it at once. It may be used from several goroutines.
+// only as the collector runs. A nil *workers does it on the caller's stack. It may be used from
+// several goroutines.
 type workers struct {
 	mu      sync.Mutex
 	idle    []*worker

@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// perMail is about how many rows a mail has that one phone was told of, with its index keys.
-const perMail = 10
+// rowsPerMail is about how many rows and index keys a mail has that one phone was told of.
+const rowsPerMail = 10
 
 // kept measures what grows with the mails that are kept: the file, the start, and the calls of the
 // API. The largest store has about a million rows.
 func kept(ctx context.Context, l *lab) (lines []line, err error) {
 	var size, start growth
 	costs := make([]growth, len(calls))
-	for _, n := range decades(l.count(1_000_000 / perMail)) {
+	for _, n := range decades(l.count(1_000_000 / rowsPerMail)) {
 		h := household{accounts: min(n, 100), phones: 1, service: fcm, kept: true}
 		h.mails = n / h.accounts
 		if err := l.keep(ctx, h, &size, &start, costs); err != nil {

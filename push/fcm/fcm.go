@@ -189,7 +189,7 @@ func compose(d idlepush.Device, m push.Message, now time.Time) ([]byte, push.Mes
 	} else if err != nil {
 		return nil, m, new(unsendable)
 	}
-	// Its own method, because json.Marshal would read through what it returns once more.
+	// Not json.Marshal, which calls this method and then goes through its answer once more.
 	text, err := dataMessage(d, m, made.key, made.value, now).MarshalJSON()
 	if err != nil {
 		return nil, m, new(unsendable)

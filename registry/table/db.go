@@ -40,8 +40,8 @@ type writer struct {
 	room     room
 }
 
-// comesAgain is how soon a call follows that a commit has released, if it does. Later, nothing is
-// known of others who are about to write: one that waits for them waits for all that can run.
+// comesAgain is how soon a caller that a commit has released writes again, if it does. Later, it is
+// not known that anybody is about to write, and to wait for them is to wait for all that can run.
 const comesAgain = 10 * time.Millisecond
 
 // ended notes that a commit of so many calls has ended.

@@ -1,5 +1,5 @@
-// Package message reads what a mail says: its sender, its subject, its first words, and a
-// fingerprint by which it is known again.
+// Package message reads what a mail says: its sender, its subject, its first words, a one-time
+// code, and a fingerprint by which it is known again.
 //
 // [Describe] reads a header with the beginning of the text, [Description.ReadParts] single parts.
 // Both take bytes from strangers, cut anywhere and broken in every way, and return text that is
@@ -92,9 +92,9 @@ func Describe(header, text []byte) Description {
 // message is all one part, its header and its text.
 type Part struct{ Header, Text []byte }
 
-// ReadParts takes what the parts of the message say, of which the first partBytes are read, into
-// its Preview and Code: of the first that has words, and of one that only sends the reader
-// elsewhere only if all do.
+// ReadParts sets Preview and Code by the parts of the message, of each of which it reads the first
+// partBytes. It takes the first part that has words, and one that only sends the reader elsewhere
+// only if all do. If none has words, it changes nothing.
 func (d *Description) ReadParts(parts ...Part) {
 	var best words
 	for _, p := range parts {

@@ -16,8 +16,8 @@ const (
 	minGroup    = 3       // characters of a group, unless each has one
 	codeBytes   = 8 << 10 // of a text that are searched
 	mostNumbers = 50      // that may be codes and are looked at
-	farthest    = 10      // fields between a code and the word for it, on one line
-	above       = 2       // lines between a code that stands alone and the word for it
+	farthest    = 10      // fields from a code to the word for it, on one line
+	above       = 2       // lines from a code that stands alone up to the word for it
 )
 
 // oneTimeCode returns the one-time code that a mail brings, without what divides its groups, or "".
@@ -65,7 +65,8 @@ type field struct {
 	colon  bool   // a colon, or a sign like one, follows
 }
 
-// linesOf returns no lines of a mail that cannot have a word for a code.
+// linesOf returns the lines of a mail, or none if it cannot have a word for a code. Digits that
+// stand one below the other make one line.
 func linesOf(subject, text string) mailLines {
 	text = text[:min(len(text), codeBytes)]
 	all := strings.ToLower(subject + text)
@@ -145,7 +146,6 @@ type candidate struct {
 	code     string
 	line     []field
 	from, to int
-	letters  bool // it, or what stands before it, has letters
 	year     bool // it may be a year
 }
 
@@ -165,9 +165,8 @@ func candidateAt(line []field, at int) candidate {
 	if code == "" || at > 0 && besideNumbers[line[at-1].folded] || to < len(line) && !line[to-1].ends && units[line[to].folded] {
 		return candidate{}
 	}
-	letters := slices.ContainsFunc(line[at:to], func(f field) bool { return strings.ContainsFunc(f.text, isLetter) })
 	year := len(code) == 4 && to == at+1 && (strings.HasPrefix(code, "19") || strings.HasPrefix(code, "20"))
-	return candidate{code, line, at, to, letters, year}
+	return candidate{code, line, at, to, year}
 }
 
 // codeOf returns the code that the fields are, or "". Its groups have the same length.
@@ -195,7 +194,8 @@ func codeOf(fields []field) string {
 	return code
 }
 
-// accept reports whether the candidate of the i-th line is a one-time code.
+// accept reports whether the candidate of the i-th line is a one-time code. If nothing but "code"
+// leads to it, the mail must also be about a sign-in, and no word of a shop or a meeting be near.
 func (m mailLines) accept(c candidate, i int) bool {
 	kind := c.wordBefore()
 	if kind == noCode && c.isFollowed(m, i) {

@@ -44,7 +44,7 @@ var (
 		regalo parrainage morse genetic building civil penal travail insee ape naf client cliente iban vs visual aktions rabatt
 		gutschein palabra card karten license licence lizenz serial wifi order article short membership guichet agence
 		transaction approval`)
-	// What a number belongs to that follows it.
+	// After one of these words no number is a code: "order 482913".
 	besideNumbers = setOf(`€ $ £ chf eur usd gbp # nr no n° nº num numero number nummer endung ending order bestellung
 		bestellnummer auftrag commande pedido rechnung invoice facture factura ticket case ref reference referenz kundennummer
 		customer account konto compte cuenta tel telefon telefono telephone phone mobile fax call rufen anrufen appelez llame
@@ -53,7 +53,7 @@ var (
 		fevrier mars avril juin juillet aout septembre octobre novembre decembre enero febrero marzo abril mayo junio julio
 		agosto septiembre octubre noviembre diciembre jan feb mar apr jun jul aug sep oct okt nov dec dez flight flug vol
 		vuelo`)
-	// What a number counts that stands before it.
+	// Before one of these words no number is a code: "4829 points".
 	units = setOf(`€ $ £ chf eur euro euros usd dollar dollars gbp pounds % percent prozent second seconds sekunden secondes
 		segundos minute minutes minuten minutos hour hours stunden heures horas day days tage tagen jours dias week weeks
 		wochen semaines semanas km m kg g mb gb kb kwh people personen points punkte puntos lines zeilen lignes lineas views
@@ -61,7 +61,7 @@ var (
 		juni juli oktober dezember janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre enero
 		febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre uhr street st avenue ave road rd
 		reasons`)
-	// Words of a shop: its codes are for a discount.
+	// Words of a shop, whose codes are for a discount, and of a meeting that is joined by a code.
 	sales = setOf(`off save saving savings sale sales discount checkout coupon voucher offer offers shop shopping rabatt sparen
 		sparst spare angebot angebote gutschein einkauf kasse warenkorb aktion reduction remise soldes promo promotion offre
 		panier achat achats descuento oferta ofertas rebajas ahorra ahorre compra compras meeting webinar besprechungs-id

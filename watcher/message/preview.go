@@ -17,7 +17,7 @@ const deepest = 8
 // words are the first words of a text, and how far they can be trusted to be what the sender means.
 type words struct {
 	text   string
-	source string // all that was read of it, with its lines
+	source string // the whole text that they begin, with its lines
 	plain  bool   // of a plain text
 	doubts bool   // they only say that the words are elsewhere
 }

@@ -39,7 +39,8 @@ type IdleOptions struct {
 	Others time.Duration // STATUS of other folders; 0: it ends IDLE at once
 	// Then returns what to fetch, once Idle is about to end IDLE with this news; nil: nothing.
 	Then func(News) *Ahead
-	// Do does all but the waiting, because that takes a deeper stack; nil: it is done at once.
+	// Do calls a function that does all but the waiting, and so needs a deeper stack. It returns
+	// when that has returned; nil: Idle calls it itself.
 	Do func(func())
 }
 

@@ -58,7 +58,7 @@ type loginConn struct {
 func (l *loginConn) run(logIn func(*imapclient.Client) error) (err error) {
 	client := imapclient.New(l, nil)
 	var running sync.WaitGroup
-	// On a stack of its own, for the same reason as the handshake.
+	// On a stack of its own, because it needs a deep one.
 	running.Go(func() {
 		// The greeting is our own.
 		if err = client.WaitGreeting(); err == nil {

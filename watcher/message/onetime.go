@@ -187,7 +187,7 @@ func codeOf(fields []field) string {
 		return ""
 	}
 	for _, g := range groups {
-		if len(groups) > 1 && (len(g) != len(groups[0]) || len(g) == 2 || strings.ContainsFunc(g, isLowerLetter)) {
+		if len(groups) > 1 && (len(g) != len(groups[0]) || len(g) > 1 && len(g) < minGroup || strings.ContainsFunc(g, isLowerLetter)) {
 			return ""
 		}
 	}
@@ -215,16 +215,16 @@ func (c candidate) wordBefore() codeKind {
 		return noCode
 	}
 	before := c.line[c.from-1]
-	leads := before.colon || before.ends && before.text == "" || leads[before.folded]
+	leads := before.colon || leads[before.folded]
 	for k := c.from - 1; k >= 0 && c.from-k <= farthest; k-- {
 		if c.line[k].ends && !c.line[k].colon {
 			return noCode
 		}
 		if kind := codeWord(c.line, k); kind != noCode {
-			if !leads && k < c.from-1 || c.year && !leads {
-				return noCode
+			if leads || k == c.from-1 && !c.year {
+				return kind
 			}
-			return kind
+			return noCode
 		}
 	}
 	return noCode

@@ -12,6 +12,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/mail"
@@ -105,7 +106,7 @@ func (d *Description) ReadParts(parts ...Part) {
 		}
 	}
 	if best.text != "" {
-		d.Preview, d.Code = best.text, linesOf(d.Subject, best.source).oneTimeCode()
+		d.Preview, d.Code = best.text, cmp.Or(linesOf(d.Subject, best.source).oneTimeCode(), d.Code)
 	}
 }
 

@@ -205,7 +205,7 @@ func (m mailLines) accept(c candidate, i int) bool {
 		kind = m.wordAbove(i, c.year)
 	}
 	near := m[max(0, i-4):min(len(m), i+4)]
-	return kind == oneTime || kind == someCode && m.have(context) && !near.have(sales)
+	return kind == oneTime || kind == someCode && m.have(signInWords) && !near.have(sales)
 }
 
 // wordBefore returns the kind of the word for a code that leads to the candidate on its line: it
@@ -215,13 +215,13 @@ func (c candidate) wordBefore() codeKind {
 		return noCode
 	}
 	before := c.line[c.from-1]
-	leads := before.colon || leads[before.folded]
+	leadsHere := before.colon || leads[before.folded]
 	for k := c.from - 1; k >= 0 && c.from-k <= farthest; k-- {
 		if c.line[k].ends && !c.line[k].colon {
 			return noCode
 		}
 		if kind := codeWord(c.line, k); kind != noCode {
-			if leads || k == c.from-1 && !c.year {
+			if leadsHere || k == c.from-1 && !c.year {
 				return kind
 			}
 			return noCode

@@ -31,7 +31,7 @@ var (
 	onces     = setOf("one-time once single-use onetime time einmalig einmaliges unique uso temporary temporares")
 	// What else shows that a mail is about a sign-in: people are told to keep the code, or how long
 	// it is valid.
-	context = setOf(`verify verification verifying sign signing log login sign-in log-in expire expires expiring valid share
+	signInWords = setOf(`verify verification verifying sign signing log login sign-in log-in expire expires expiring valid share
 		sharing confirm identity password authentication continue anmelden anmeldung einloggen verifizieren gultig gilt ablauft
 		weitergeben weiter teilen bestatigen bestatige identitat passwort connecter connectez connexion expire valable partagez
 		communiquez identite confirmez verificar verificacion caduca comparta compartas sesion identidad iniciar contrasena

@@ -219,6 +219,7 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 		t.mayShow[d.Key.device] = true
 	} else if t.inFlight.has(d.Key) {
 		d.Value.Withdrawn = t.set.now
+		d.Value.MaybeDelivered = d.Value.MaybeDelivered || t.inFlight.isAccepted(d.Key)
 		return deliveries.Put(t.set.tx, d.Key, d.Value)
 	}
 	return t.set.endDelivery(q, d.Key, d.Value.withState(idlepush.DeliveryCleared, t.set.now))
@@ -267,8 +268,8 @@ func (t *withdrawal) withdrawCombined(of table.Row[deliveryKey, deliveryRow]) er
 // waitsOrShown reports whether the delivery of a summary still waits and no device can have shown
 // it, or else whether one may have.
 func (t *withdrawal) waitsOrShown(d table.Row[deliveryKey, deliveryRow]) (waits, shown bool, err error) {
-	shown = d.Value.State == idlepush.DeliveryDelivered || d.Value.MaybeDelivered
-	if d.Value.State != idlepush.DeliveryPending {
+	shown = d.Value.State == idlepush.DeliveryDelivered || d.Value.MaybeDelivered || t.inFlight.isAccepted(d.Key)
+	if shown || d.Value.State != idlepush.DeliveryPending {
 		return false, shown, nil
 	}
 	q, err := t.set.get(d.Key.device)

@@ -9,32 +9,39 @@ import (
 // If one is withdrawn, its outcome decides what follows.
 type inFlight struct {
 	mu      sync.Mutex
-	devices map[id][]deliveryKey // nil: any of the device's
+	devices map[id]pushes
 }
 
-func newInFlight() *inFlight { return &inFlight{devices: make(map[id][]deliveryKey)} }
-
-// choosing says that one of the device's deliveries is about to be sent.
-func (f *inFlight) choosing(device id) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.devices[device] = nil
+// pushes are those of one device.
+type pushes struct {
+	accepted []deliveryKey // and not settled
+	sending  deliveryKey   // zero: none
+	choosing bool          // any other of the device's may be sent
 }
 
-// chosen says which of the device's deliveries may be on their way; if the list is empty, none is.
-func (f *inFlight) chosen(device id, list []deliveryKey) {
+func newInFlight() *inFlight { return &inFlight{devices: make(map[id]pushes)} }
+
+// set says which pushes of the device may be on their way, or are accepted and not settled.
+func (f *inFlight) set(device id, p pushes) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(list) == 0 {
+	if len(p.accepted) == 0 && p.sending == (deliveryKey{}) && !p.choosing {
 		delete(f.devices, device)
 	} else {
-		f.devices[device] = list
+		f.devices[device] = p
 	}
 }
 
 func (f *inFlight) has(k deliveryKey) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list, found := f.devices[k.device]
-	return found && (list == nil || slices.Contains(list, k))
+	p := f.devices[k.device]
+	return p.choosing || p.sending == k || slices.Contains(p.accepted, k)
+}
+
+// isAccepted reports whether the push was accepted and is not settled.
+func (f *inFlight) isAccepted(k deliveryKey) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.devices[k.device].accepted, k)
 }

@@ -56,7 +56,12 @@ func (o Outbox) NextAfter(w Work, as Outcome, now time.Time) (next Work, ok bool
 // stale reports whether what is first must not be sent, or nothing is and the queue is due at the
 // wrong time.
 func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, stale bool, err error) {
-	o.inFlight.choosing(device)
+	var flight pushes
+	for _, s := range sent {
+		flight.accepted = append(flight.accepted, s.key)
+	}
+	flight.choosing = true
+	o.inFlight.set(device, flight)
 	seen := o.unread.seen()
 	err = o.db.View(func(tx *table.Tx) error {
 		row, err := deviceRowOf(tx, device)
@@ -81,14 +86,10 @@ func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, st
 		stale = !ok
 		return err
 	})
-	var keys []deliveryKey
-	for _, s := range sent {
-		keys = append(keys, s.key)
+	if flight.choosing = false; ok {
+		flight.sending = w.key
 	}
-	if ok {
-		keys = append(keys, w.key)
-	}
-	o.inFlight.chosen(device, keys)
+	o.inFlight.set(device, flight)
 	return w, ok, stale, err
 }
 

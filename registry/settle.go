@@ -48,7 +48,7 @@ func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err
 		sent = sent[settled:]
 	}
 	if err == nil || errors.Is(err, ErrNotFound) {
-		o.inFlight.chosen(device, nil)
+		o.inFlight.set(device, pushes{})
 	}
 	return laneChanged && err == nil, err
 }

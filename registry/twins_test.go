@@ -151,6 +151,10 @@ func TestTwinCombined(t *testing.T) {
 		"the summary may have been delivered": {before: func(s *Store, w Work) error {
 			return settleWork(s, w, Outcome{Result: ResultRetry, MaybeDelivered: true, Reason: because("timeout", "It is late.")}, dawn)
 		}},
+		"the summary was accepted, and is not settled": {before: func(s *Store, w Work) error {
+			_, _, err := s.Outbox.NextAfter(w, Outcome{Result: ResultDelivered}, dawn)
+			return err
+		}},
 		"the summary is tried again": {before: func(s *Store, w Work) error {
 			return settleWork(s, w, Outcome{Result: ResultRetry, Reason: because("busy", "Busy.")}, dawn)
 		}, rings: 1},
@@ -262,5 +266,50 @@ func TestManyKnownTwins(t *testing.T) {
 	in.renumbered(10)
 	if n := in.finds("INBOX", 10, Message{UID: many + 1, Fingerprint: "another"}); n != 1 {
 		t.Errorf("of another mail %d ring", n)
+	}
+}
+
+// TestTwinUnsettled is about a mail that is removed when its push was accepted, and is not settled,
+// and whose copy is found then.
+func TestTwinUnsettled(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		follows bool // another is on its way
+		settled bool // before the copy is found
+	}{
+		"while the next is on its way":   {follows: true},
+		"before its outcome is written":  {},
+		"and its outcome is written":     {settled: true},
+		"and is written with the next's": {follows: true, settled: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			ann := someone(t, s, "ann")
+			d := phone(t, s, ann, "phone")
+			a := mailbox(t, s, ann, "ann@example.org")
+			in := carrier{t, s, a, dawn}
+			in.finds("INBOX", 7, Message{UID: 1, Fingerprint: "one"})
+			if c.follows {
+				in.finds("INBOX", 7, Message{UID: 2, Fingerprint: "two"})
+			}
+			w := first(t, s, d, dawn)
+			next, follows, err := s.Outbox.NextAfter(w, Outcome{Result: ResultDelivered}, dawn)
+			if err != nil || follows != c.follows {
+				t.Fatal(follows, err)
+			}
+			if follows {
+				w = next
+			}
+			if n, _, err := s.Mail.ClearRemoved(a.ID, "INBOX", 7, []uint32{1}, dawn); err != nil || n != 1 {
+				t.Fatal(n, err)
+			}
+			if c.settled {
+				end(t, s, w, Outcome{Result: ResultDelivered}, dawn)
+			}
+			if n := in.finds("Family", 3, Message{UID: 9, Fingerprint: "one"}); n != 0 {
+				t.Error("the copy of what the phone has shown rings, too")
+			}
+		})
 	}
 }

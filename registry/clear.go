@@ -211,7 +211,7 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	if q == nil {
 		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(idlepush.DeliveryRemoved, t.set.now))
 	}
-	shown, err := t.maybeShownUnsettled(q, d)
+	shown, err := t.maybeShown(d)
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func (t *withdrawal) waitsOrShown(d table.Row[deliveryKey, deliveryRow]) (waits,
 	if err != nil || q == nil {
 		return false, shown, err
 	}
-	shown, err = t.maybeShownUnsettled(q, d)
+	shown, err = t.maybeShown(d)
 	return !shown, shown, err
 }
 
@@ -315,20 +315,27 @@ func clearOf(account string, stable []string, now time.Time) idlepush.Notificati
 }
 
 // maybeShown reports whether a device may show a delivery that still waits. It may if it got the
-// delivery with less content, or if no answer came to a try. It may also if the delivery was the
-// head of its subqueue when an earlier run of the program ended.
-func (c *core) maybeShown(q *queue, d table.Row[deliveryKey, deliveryRow]) bool {
-	seq := d.Key.notification.seq
-	return d.Value.MaybeDelivered || !d.Value.DeliveredBefore.IsZero() || seq <= c.began && q.row.Subqueues[d.Value.subqueue(d.Key).subqueue].Head == seq
+// delivery with less content, or if no answer came to a try. It may also if the delivery is not
+// behind what an earlier run of the program may have sent; see lastUnsettled.
+func maybeShown(d table.Row[deliveryKey, deliveryRow], unsettled uint64) bool {
+	return d.Value.MaybeDelivered || !d.Value.DeliveredBefore.IsZero() || d.Key.notification.seq <= unsettled
 }
 
-// maybeShownUnsettled is maybeShown also for what an earlier run may have sent behind the head of
-// the subqueue before it wrote the outcomes.
-func (t *withdrawal) maybeShownUnsettled(q *queue, d table.Row[deliveryKey, deliveryRow]) (bool, error) {
-	seq, sub := d.Key.notification.seq, d.Value.subqueue(d.Key)
-	if t.maybeShown(q, d) || seq > t.began {
-		return t.maybeShown(q, d), nil
+// lastUnsettled returns the last sequence in the subqueue that an earlier run may have sent without
+// writing the outcome.
+func (c *core) lastUnsettled(tx *table.Tx, sub subqueueKey) (seq uint64, err error) {
+	first, err := waiting.Keys(tx, table.Under(sub), maxTogether)
+	if len(first) > 0 {
+		seq = min(first[len(first)-1].seq, c.began)
 	}
-	ahead, err := waiting.Keys(t.set.tx, table.Under(sub).Before(waitingKey{sub, seq}), maxTogether)
-	return len(ahead) < maxTogether, err
+	return seq, err
+}
+
+// maybeShown reports whether a device may show a delivery of the withdrawal that still waits.
+func (t *withdrawal) maybeShown(d table.Row[deliveryKey, deliveryRow]) (bool, error) {
+	if maybeShown(d, 0) || d.Key.notification.seq > t.began {
+		return maybeShown(d, 0), nil
+	}
+	unsettled, err := t.lastUnsettled(t.set.tx, d.Value.subqueue(d.Key))
+	return maybeShown(d, unsettled), err
 }

@@ -57,7 +57,11 @@ func (o Outbox) combine(set *queueSet, sub subqueueKey, from table.Range) (combi
 	if err != nil {
 		return 0, from, false, err
 	}
-	into, err := o.untriedCombination(tx, q, sub)
+	unsettled, err := o.lastUnsettled(tx, sub)
+	if err != nil {
+		return 0, from, false, err
+	}
+	into, err := untriedCombination(tx, q, sub, unsettled)
 	if err != nil {
 		return 0, from, false, err
 	}
@@ -66,7 +70,7 @@ func (o Outbox) combine(set *queueSet, sub subqueueKey, from table.Range) (combi
 	if err != nil {
 		return 0, from, false, err
 	}
-	rows, err := o.combinableOf(tx, q, waits, into)
+	rows, err := combinableOf(tx, waits, into, unsettled)
 	if err != nil {
 		return 0, from, false, err
 	}
@@ -134,7 +138,7 @@ func (o Outbox) combineInto(set *queueSet, q *queue, sub subqueueKey, rows []com
 
 // untriedCombination returns the last notification that Combine made for the subqueue, if it still
 // waits there and was not tried yet.
-func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (into combinedDelivery, err error) {
+func untriedCombination(tx *table.Tx, q *queue, sub subqueueKey, unsettled uint64) (into combinedDelivery, err error) {
 	stable := q.row.Subqueues[sub.subqueue].Combined
 	if stable == "" {
 		return into, nil
@@ -151,7 +155,7 @@ func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (int
 	if into.Value, found, err = deliveries.Get(tx, into.Key); err != nil || !found {
 		return combinedDelivery{}, err
 	}
-	if !into.Value.waits() || into.Value.Attempts > 0 || o.maybeShown(q, into.Row) {
+	if !into.Value.waits() || into.Value.Attempts > 0 || maybeShown(into.Row, unsettled) {
 		return combinedDelivery{}, nil
 	}
 	into.id, into.clear = stable, n.Value.Clear
@@ -160,14 +164,14 @@ func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (int
 
 // combinableOf returns the deliveries that may go into another: clears, and mail that no phone can
 // show yet.
-func (o Outbox) combinableOf(tx *table.Tx, q *queue, waits []table.Entry[waitingKey, deliveryKey], into combinedDelivery) (list []combinedDelivery, err error) {
+func combinableOf(tx *table.Tx, waits []table.Entry[waitingKey, deliveryKey], into combinedDelivery, unsettled uint64) (list []combinedDelivery, err error) {
 	for _, e := range waits {
 		d, found, err := deliveries.Get(tx, e.Key)
 		if err != nil {
 			return nil, err
 		}
 		c := combinedDelivery{Row: table.Row[deliveryKey, deliveryRow]{Key: e.Key, Value: d}}
-		if !found || !d.waits() || e.Key == into.Key || d.Kind == idlepush.KindSummary || d.Kind == idlepush.KindMail && o.maybeShown(q, c.Row) {
+		if !found || !d.waits() || e.Key == into.Key || d.Kind == idlepush.KindSummary || d.Kind == idlepush.KindMail && maybeShown(c.Row, unsettled) {
 			continue
 		}
 		n, found, err := notifications.Get(tx, e.Key.notification)

@@ -252,6 +252,15 @@ func clearedOverCrash(t *testing.T) {
 	}
 }
 
+// crashed returns the store as the next run finds it if this one ends now.
+func crashed(t *testing.T, s *Store) *Store {
+	dir := t.TempDir()
+	for name, text := range files(t, s.dir) {
+		putFile(t, filepath.Join(dir, name), []byte(text))
+	}
+	return openStore(t, dir)
+}
+
 func clearOverCrash(t *testing.T, sent int, read uint32, later int) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
@@ -267,11 +276,7 @@ func clearOverCrash(t *testing.T, sent int, read uint32, later int) {
 	if later < 0 {
 		clearMail(t, s, a, 1, read+1)
 	}
-	dir := t.TempDir()
-	for name, text := range files(t, s.dir) {
-		putFile(t, filepath.Join(dir, name), []byte(text))
-	}
-	s = openStore(t, dir)
+	s = crashed(t, s)
 	for n := 0; ; n++ {
 		if n == later {
 			clearMail(t, s, a, 1, read+1)

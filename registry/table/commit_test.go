@@ -318,6 +318,25 @@ func TestWatch(t *testing.T) {
 		expect(t, "one: k from f to nothing", "two: k from f to nothing", "0 words")
 	})
 	t.Run("reports nothing of a commit that failed", watchFailedCommit)
+	t.Run("reports a commit that failed once it was made", watchMadeCommit)
+}
+
+// watchMadeCommit has a commit fail when all is written, as if the disk did not answer then.
+func watchMadeCommit(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, Options{})
+	var changes []string
+	words.Watch(db, func(k Text, _, _ *string) { changes = append(changes, string(k)) })
+	err := db.Update(func(tx *Tx) error {
+		tx.engine.OnCommit(func() { panic("no answer") })
+		return putWord("a")(tx)
+	})
+	if err == nil || db.Ready() == nil {
+		t.Error("it did not fail")
+	}
+	if got := all(t, db); !slices.Equal(got, changes) {
+		t.Errorf("there is %v, and reported is %v", got, changes)
+	}
 }
 
 func watchFailedCommit(t *testing.T) {

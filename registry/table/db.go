@@ -163,10 +163,8 @@ func (db *DB) commit(b *batch) {
 		}
 		db.mu.Unlock()
 	}
-	if failed == nil {
-		for _, notify := range after {
-			notify()
-		}
+	for _, notify := range after {
+		notify()
 	}
 }
 
@@ -184,7 +182,7 @@ func (db *DB) awaitOthers(b *batch) {
 }
 
 // run runs the calls in one transaction of the engine. Its error undoes all of them; that of a call
-// undoes only this call. after are the functions to call after the commit.
+// undoes only this call. after are the functions to call if the commit was made.
 func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 	if err := db.injectedFault(); err != nil {
 		return nil, false, err
@@ -222,9 +220,23 @@ func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 	if !db.bolt.NoSync { // else nothing waits for the journal
 		db.writer.room.extend(db.file, tx.Size())
 	}
+	made := tx.ID()
 	err = db.guard(tx.Commit)
-	applied = err != nil
+	if applied = err != nil; applied && !db.isAt(made) {
+		after = nil
+	}
 	return after, true, err
+}
+
+// isAt reports whether the transaction with this id is the last that was made. bbolt goes on with
+// one that is written, also if the disk then does not answer that it has it.
+func (db *DB) isAt(id int) bool {
+	tx, err := db.begin(false)
+	if err != nil {
+		return false
+	}
+	defer tx.Rollback()
+	return tx.ID() == id
 }
 
 func (db *DB) begin(writable bool) (tx *bolt.Tx, err error) {

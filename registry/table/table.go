@@ -168,8 +168,9 @@ func (t *Table[K, V]) change(tx *Tx, k K, row *V, data []byte) error {
 }
 
 // Watch registers fn, which is then called after a commit, for each row of t that changed, in the
-// order of the changes. before is nil for a new row, after for a deleted one. fn must not change
-// the rows, write to the store or wait. Call Watch before db is used.
+// order of the changes. It is also called if a commit fails and the store has the changes all the
+// same. before is nil for a new row, after for a deleted one. fn must not change the rows, write to
+// the store or wait. Call Watch before db is used.
 func (t *Table[K, V]) Watch(db *DB, fn func(k K, before, after *V)) {
 	db.watchers[t.name] = append(db.watchers[t.name], fn)
 }

@@ -217,7 +217,7 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	}
 	if shown {
 		t.mayShow[d.Key.device] = true
-	} else if t.inFlight.has(d.Key) {
+	} else if !t.inFlight.end(t.set, d.Key) {
 		d.Value.Withdrawn = t.set.now
 		d.Value.MaybeDelivered = d.Value.MaybeDelivered || t.inFlight.isAccepted(d.Key)
 		return deliveries.Put(t.set.tx, d.Key, d.Value)

@@ -10,6 +10,7 @@ import (
 type inFlight struct {
 	mu      sync.Mutex
 	devices map[id]pushes
+	ending  map[*queueSet][]deliveryKey // what transactions that run take from queues
 }
 
 // pushes are those of one device.
@@ -19,7 +20,9 @@ type pushes struct {
 	choosing bool          // any other of the device's may be sent
 }
 
-func newInFlight() *inFlight { return &inFlight{devices: make(map[id]pushes)} }
+func newInFlight() *inFlight {
+	return &inFlight{devices: make(map[id]pushes), ending: make(map[*queueSet][]deliveryKey)}
+}
 
 // set says which pushes of the device may be on their way, or are accepted and not settled.
 func (f *inFlight) set(device id, p pushes) {
@@ -32,11 +35,34 @@ func (f *inFlight) set(device id, p pushes) {
 	}
 }
 
-func (f *inFlight) has(k deliveryKey) bool {
+// end reports whether the transaction may take the delivery from its queue. Next then does not
+// choose it, until ended.
+func (f *inFlight) end(set *queueSet, k deliveryKey) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.devices[k.device]
-	return p.choosing || p.sending == k || slices.Contains(p.accepted, k)
+	if p.choosing || p.sending == k || slices.Contains(p.accepted, k) {
+		return false
+	}
+	f.ending[set] = append(f.ending[set], k)
+	return true
+}
+
+// ended says that the transaction has been committed, or has failed.
+func (f *inFlight) ended(set *queueSet) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.ending, set)
+}
+
+// endingNow returns what transactions that run take from queues.
+func (f *inFlight) endingNow() (list []deliveryKey) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, keys := range f.ending {
+		list = append(list, keys...)
+	}
+	return list
 }
 
 // isAccepted reports whether the push was accepted and is not settled.

@@ -62,6 +62,7 @@ func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, st
 	}
 	flight.choosing = true
 	o.inFlight.set(device, flight)
+	ending := o.inFlight.endingNow() // the transaction may be older
 	seen := o.unread.seen()
 	err = o.db.View(func(tx *table.Tx) error {
 		row, err := deviceRowOf(tx, device)
@@ -86,6 +87,9 @@ func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, st
 		stale = !ok
 		return err
 	})
+	if ok && slices.Contains(ending, w.key) {
+		ok, stale = false, true
+	}
 	if flight.choosing = false; ok {
 		flight.sending = w.key
 	}

@@ -48,9 +48,10 @@ type queueSet struct {
 // updateQueues runs fn in a transaction that may change queues, and saves them. When it returns,
 // the notifications that fn inserted are in all their queues.
 func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
-	left := false
+	set, left := &queueSet{now: now, list: make(map[id]*queue)}, false
+	defer c.inFlight.ended(set)
 	err := c.db.Update(func(tx *table.Tx) error {
-		set := &queueSet{tx: tx, now: now, list: make(map[id]*queue)}
+		set.tx = tx
 		if err := fn(set); err != nil {
 			return err
 		}

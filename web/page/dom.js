@@ -111,8 +111,8 @@ export function tell(text) {
 	tell.timer = setTimeout(() => { place.textContent = ""; }, 8000);
 }
 
-// copyable returns a text with a button that copies it. before stands in front of it, attributes are
-// those of the text.
+// copyable returns a text with a button that copies it. before stands in front of it, attributes
+// are those of the text.
 export function copyable(text, before = "", attributes = {}) {
 	const { texts } = self;
 	return el("p", { class: "copy" }, before, el("code", attributes, text), button(texts.copy, async () => {

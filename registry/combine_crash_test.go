@@ -20,7 +20,8 @@ func TestCombineOverCrash(t *testing.T) {
 	}
 	s = crashed(t, s)
 	later := dawn.Add(time.Minute)
-	if err := s.Outbox.Hold(first(t, s, d, dawn), later, dawn); err != nil { // as after burst-limit was lowered
+	// As after burst-limit was lowered.
+	if err := s.Outbox.Hold(first(t, s, d, dawn), later, dawn); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := s.Outbox.Combine(first(t, s, d, later), later); err != nil || n != 2 {

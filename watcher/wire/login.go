@@ -57,15 +57,10 @@ type loginConn struct {
 // run returns when imapclient has let go of the connection.
 func (l *loginConn) run(logIn func(*imapclient.Client) error) (err error) {
 	client := imapclient.New(l, nil)
-	var running sync.WaitGroup
-	// On a stack of its own, because it needs a deep one.
-	running.Go(func() {
-		// The greeting is our own.
-		if err = client.WaitGreeting(); err == nil {
-			err = logIn(client)
-		}
-	})
-	running.Wait()
+	// The greeting is our own.
+	if err = client.WaitGreeting(); err == nil {
+		err = logIn(client)
+	}
 	if _, refused := errors.AsType[*imap.Error](err); err != nil && !refused {
 		// The answer may still come: the connection cannot be used.
 		err = l.conn.fail(fmt.Errorf("imapclient gave up on the login: %w", err))

@@ -35,7 +35,7 @@ type Account struct {
 	OAuth      string   // the provider that gives access: name or issuer; empty: a password does
 	Password   Secret   `json:"-"` // with OAuth: a new refresh token, on its way to the store
 	Folders    []string // as the server spells them, decoded; never empty
-	Link       string   // template of the link that a click opens (CheckLink); empty: the page
+	Link       string   // template of the link that a click opens (see CheckLink); empty: the page
 	Enabled    bool
 	Created    time.Time
 	Edited     time.Time // when a person last changed how it is watched

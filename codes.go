@@ -2,7 +2,7 @@ package idlepush
 
 import "idlepush/codes"
 
-// Codes are those of [CheckLink].
+// Codes are those of [Account.CheckLink].
 var Codes = []codes.Entry{
 	{Code: "link_too_long", Text: "The link must have at most {limit} bytes."},
 	{Code: "link_characters", Text: "The link must have no space, control character or quotation mark."},

@@ -29,9 +29,10 @@ var (
 // who shares a mailbox chooses the link for others.
 var allowedSchemes = []string{"https", "http", "message", "mid", "googlegmail", "ms-outlook", "readdle-spark", "airmail"}
 
-// CheckLink returns why the template of a link is not valid, or the zero Reason. The link opens
-// when a person clicks on a notification. An empty template is valid: there is no link.
-func CheckLink(template string) Reason {
+// CheckLink returns why the template of the account's link is not valid, or the zero Reason. The
+// link opens when a person clicks on a notification. An empty template is valid: there is no link.
+func (a Account) CheckLink() Reason {
+	template := a.Link
 	if template == "" {
 		return Reason{}
 	}

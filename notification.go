@@ -1,6 +1,10 @@
 package idlepush
 
-import "time"
+import (
+	"time"
+
+	"idlepush/ring"
+)
 
 // Kind is the kind of a notification.
 type Kind string
@@ -41,6 +45,7 @@ type Notification struct {
 	Reason  `json:"-"` // attention: what it is about; mail: why it did not ring, or zero
 	// Content, of mail, is at the highest level that a receiver may fetch or be sent.
 	Content    Content    `json:"-"`
+	Facts      ring.Facts `json:"-"` // of mail: what decides how it rings
 	Clear      []string   // clear: the stable ids to take away
 	Count      int        // summary: how many mails it stands for
 	Read       int        // summary: how many of them were cleared since
@@ -60,7 +65,7 @@ type DeliveryState string
 // DeliveryPending is not yet accepted by the push service; the others are final. DeliveryCleared
 // means that the mail was read or removed first. DeliveryCombined means that a summary or another
 // clear replaced it. DeliveryRemoved means that the device, its account or its right to the account
-// was removed first.
+// was removed first. DeliverySkipped means that the device is not to ring for it, by Decision.
 const (
 	DeliveryPending   DeliveryState = "pending"
 	DeliveryCombined  DeliveryState = "combined"
@@ -69,17 +74,19 @@ const (
 	DeliveryExpired   DeliveryState = "expired"
 	DeliveryRefused   DeliveryState = "refused"
 	DeliveryRemoved   DeliveryState = "removed"
+	DeliverySkipped   DeliveryState = "skipped"
 )
 
 // Delivery is a notification in one device's queue, or its outcome there.
 type Delivery struct {
 	Device          string // device id, also when the device is gone
 	State           DeliveryState
-	At              time.Time // of the state, or of the last try while pending; zero: not tried
-	Into            string    // combined: the stable id of what it went into
-	Attempts        int       // tries that reached an answer or a failure
-	MaybeDelivered  bool      // pending: the device may show it after a try without an answer
-	Reason                    // of the last try that was no success
-	DeliveredBefore time.Time // pending: when it was delivered with less content; zero: it was not
-	HeldUntil       time.Time // pending: it is held back until then; zero: it is not
+	At              time.Time     // of the state, or of the last try while pending; zero: not tried
+	Into            string        // combined: the stable id of what it went into
+	Attempts        int           // tries that reached an answer or a failure
+	MaybeDelivered  bool          // pending: the device may show it after a try without an answer
+	Reason                        // of the last try that was no success
+	DeliveredBefore time.Time     // pending: when it was delivered with less content; zero: it was not
+	HeldUntil       time.Time     // pending: it is held back until then; zero: it is not
+	Decision        ring.Decision // the last about it; without a Code nothing asked for more than to ring
 }

@@ -103,7 +103,7 @@ func accountFaults(a idlepush.Account) faults {
 	if i := strings.LastIndexByte(a.Email, '@'); i < 1 || i == len(a.Email)-1 || strings.ContainsFunc(a.Email, unicode.IsSpace) || !isLabel(a.Email) {
 		f.add(fault("email", "field_bad_address"))
 	}
-	if wrong := idlepush.CheckLink(a.Link); wrong.Code != "" {
+	if wrong := a.CheckLink(); wrong.Code != "" {
 		f.add(faultOf("link", wrong))
 	}
 	if len(a.Folders) > maxFolders {

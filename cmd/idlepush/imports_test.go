@@ -12,9 +12,10 @@ import (
 
 // mayImport is the house: which of our packages each may know. Tests may know more.
 var mayImport = map[string][]string{
-	"idlepush":                          {"idlepush/cleantext", "idlepush/codes"},
+	"idlepush":                          {"idlepush/cleantext", "idlepush/codes", "idlepush/ring"},
+	"idlepush/ring":                     {"idlepush/codes"},
 	"idlepush/cleantext":                {},
-	"idlepush/registry":                 {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate"},
+	"idlepush/registry":                 {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate", "idlepush/ring"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},
 	"idlepush/registry/boltcheck":       {},
 	"idlepush/registry/migrate":         {"idlepush/registry/table"},
@@ -30,9 +31,9 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/oauth":            {"idlepush", "idlepush/codes", "idlepush/netguard"},
 	"idlepush/watcher/oauth/oauthtest":  {"idlepush", "idlepush/netguard", "idlepush/registry/registrytest", "idlepush/watcher/oauth"},
 	"idlepush/watcher/message":          {"idlepush/cleantext"},
-	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message", "idlepush/watcher/oauth"},
+	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message", "idlepush/watcher/oauth", "idlepush/ring"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
-	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
+	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/ring"},
 	"idlepush/push/fcm":                 {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/apns":                {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/webpush":             {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/push", "idlepush/registry"},
@@ -40,14 +41,14 @@ var mayImport = map[string][]string{
 	"idlepush/push/pushtest/sendertest": {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/services":   {}, // only tests
 	"idlepush/push/pushtest/mozilla":    {"idlepush", "idlepush/push/pushtest"},
-	"idlepush/web":                      {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/netguard", "idlepush/registry"},
+	"idlepush/web":                      {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/ring"},
 	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
 	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
 	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
-		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/web"},
+		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/ring", "idlepush/web"},
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.

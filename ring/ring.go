@@ -1,0 +1,90 @@
+// Package ring has what decides when mail rings: the facts of a mail, and the wishes of people.
+// Package push decides. It is a package of its own because the watcher finds the facts, web takes
+// the wishes, and registry keeps both, sealed, in the form that they have here.
+package ring
+
+import (
+	"time"
+
+	"idlepush/codes"
+)
+
+// Facts are what may decide about a mail. They are known whatever its content level is.
+type Facts struct {
+	From       string   `json:",omitempty"` // the address of the sender in lower case; empty: unknown
+	Name       string   `json:",omitempty"` // of the sender
+	To         []string `json:",omitempty"` // the addresses of To and Cc in lower case; at most MaxTo
+	Subject    string   `json:",omitempty"`
+	Words      string   `json:",omitempty"` // the first words; empty: no rule asks for them
+	List       string   `json:",omitempty"` // of List-Id (RFC 2919), in lower case
+	Bulk       bool     `json:",omitempty"` // sent to many, or by a program
+	Attachment bool     `json:",omitempty"`
+	Size       int64    `json:",omitempty"` // bytes; 0: unknown
+	// Thread has digests of the Message-Ids of the mail and of those that it refers to: the first of
+	// the conversation first, its own last. At most MaxThread.
+	Thread []string `json:",omitempty"`
+	Answer bool     `json:",omitempty"` // an answer that is addressed to the mailbox
+	First  bool     `json:",omitempty"` // the first mail from this address
+}
+
+// Bounds of Facts.
+const (
+	MaxTo     = 50
+	MaxThread = 20
+)
+
+// Verdict says how a mail rings on a device.
+type Verdict string
+
+// Now rings. Held waits. Silent shows without a sound. Not shows nothing.
+const (
+	Now    Verdict = "now"
+	Held   Verdict = "held"
+	Silent Verdict = "silent"
+	Not    Verdict = "not"
+)
+
+// Decision is what was decided about a mail on a device.
+type Decision struct {
+	Verdict Verdict
+	Until   time.Time // held: when it is decided again
+	// Loud has it break through the quiet of the phone, where its platform lets it.
+	Loud    bool
+	Content string // the highest content level; empty: that of the device
+
+	// Code says what decided, with its parameters; empty: nothing asked for anything else.
+	Code   codes.Code
+	Params map[string]string
+}
+
+// Mail is a mail of the last days, of which it is asked how it would have rung.
+type Mail struct {
+	Folder string
+	UID    uint32
+	At     time.Time // when the server received it
+	Facts  Facts
+	// Code says why no device would have been notified, with its parameters; empty: it would.
+	Code   codes.Code
+	Params map[string]string
+}
+
+// Replay is how mails would have rung on a device.
+type Replay struct {
+	Decisions []Decision // the last about each mail, in the order of the mails
+	Summed    []bool     // whether a summary counted the mail instead
+	Rings     int        // how often the device would have rung, with summaries
+}
+
+const hidden = "[facts]"
+
+// String implements fmt.Stringer and hides the facts.
+func (Facts) String() string { return hidden }
+
+// GoString implements fmt.GoStringer and hides the facts.
+func (Facts) GoString() string { return hidden }
+
+// String implements fmt.Stringer and hides the wishes.
+func (Wishes) String() string { return "[wishes]" }
+
+// GoString implements fmt.GoStringer and hides the wishes.
+func (Wishes) GoString() string { return "[wishes]" }

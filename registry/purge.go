@@ -30,51 +30,12 @@ func (s *Store) Purge(ctx context.Context, now time.Time) error {
 }
 
 func (c *core) purgeNotifications(ctx context.Context, now time.Time) error {
-	for within := (table.Range{}); ctx.Err() == nil; {
-		var next []notificationKey
-		err := c.db.View(func(tx *table.Tx) (err error) {
-			next, err = notifications.Keys(tx, within, 1)
-			return err
-		})
-		if err != nil || len(next) == 0 {
-			return err
-		}
-		if err := c.purgeScope(ctx, next[0].scope, now); err != nil {
-			return err
-		}
-		within = within.Past(next[0].scope)
-	}
-	return nil
-}
-
-// purgeScope removes notifications of a scope: those that are old, or all if the account or user is
-// removed. It compares the time in the keys. Keys after now are from before the clock was set back:
-// then it compares the time in the rows.
-func (c *core) purgeScope(ctx context.Context, scope id, now time.Time) error {
-	within := table.Under(scope)
-	past := within.Before(notificationKey{scope, uint64(max(now.Add(-maxAge).UnixNano()+1, 0))})
-	ahead := within.From(notificationKey{scope, uint64(now.UnixNano()) + 1})
-	for more := true; more && ctx.Err() == nil; {
+	for within, more := (table.Range{}), true; more && ctx.Err() == nil; {
 		var old []notificationKey
-		err := c.db.View(func(tx *table.Tx) error {
-			lives, err := scopeExists(tx, scope)
-			if err != nil {
-				return err
+		err := c.db.View(func(tx *table.Tx) (err error) {
+			for scopes := 0; scopes < maxScopes && more && len(old) == 0 && err == nil; scopes++ {
+				old, within, more, err = oldNotifications(tx, within, now)
 			}
-			if !lives {
-				past = within
-			}
-			if old, err = notifications.Keys(tx, past, maxPurged); err != nil || len(old) > 0 {
-				return err
-			}
-			list, err := notifications.First(tx, ahead, maxPurged)
-			for _, n := range list {
-				ahead = ahead.Past(n.Key)
-				if now.Sub(n.Value.At) >= maxAge {
-					old = append(old, n.Key)
-				}
-			}
-			more = len(list) == maxPurged
 			return err
 		})
 		if err == nil {
@@ -85,6 +46,44 @@ func (c *core) purgeScope(ctx context.Context, scope id, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// maxScopes bounds the scopes that one search goes through.
+const maxScopes = 20
+
+// oldNotifications returns notifications to remove from the first scope within the range: those
+// that are old, or all if the account or user is removed. It compares the time in the keys. Keys
+// after now are from before the clock was set back: then it compares the time in the rows. rest is
+// where the search goes on, if there is more.
+func oldNotifications(tx *table.Tx, within table.Range, now time.Time) (old []notificationKey, rest table.Range, more bool, err error) {
+	first, err := notifications.Keys(tx, within, 1)
+	if err != nil || len(first) == 0 {
+		return nil, within, false, err
+	}
+	scope := first[0].scope
+	rest = within.From(first[0])
+	all := table.Under(scope).From(first[0])
+	past := all.Before(notificationKey{scope, uint64(max(now.Add(-maxAge).UnixNano()+1, 0))})
+	lives, err := scopeExists(tx, scope)
+	if !lives {
+		past = all
+	}
+	if err == nil {
+		old, err = notifications.Keys(tx, past, maxPurged)
+	}
+	if err != nil || len(old) > 0 {
+		return old, rest, true, err
+	}
+	ahead, err := notifications.First(tx, all.From(notificationKey{scope, uint64(now.UnixNano()) + 1}), maxPurged)
+	for _, n := range ahead {
+		if now.Sub(n.Value.At) >= maxAge {
+			old = append(old, n.Key)
+		}
+	}
+	if len(ahead) == maxPurged {
+		return old, rest.Past(ahead[maxPurged-1].Key), true, err
+	}
+	return old, rest.Past(scope), true, err
 }
 
 // scopeExists reports whether the account or user of the scope exists.

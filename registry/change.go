@@ -108,6 +108,12 @@ func (c *core) watch() {
 	devices.Watch(c.db, func(k deviceKey, _, _ *deviceRow) {
 		c.publish(deviceChanged, string(k.device), []string{string(k.user)})
 	})
+	wishes.Watch(c.db, func(k viewerKey, _, _ *wishesRow) {
+		c.publish(accountChanged, string(k.account), []string{string(k.user)})
+	})
+	deviceWishes.Watch(c.db, func(k deviceKey, _, _ *deviceWishesRow) {
+		c.publish(deviceChanged, string(k.device), []string{string(k.user)})
+	})
 	queues.Watch(c.db, func(k id, before, after *queueRow) {
 		if after == nil {
 			return

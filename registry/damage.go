@@ -28,11 +28,13 @@ type damage struct {
 	invites   []table.Row[digest, inviteRow]
 	clients   []table.Row[table.Text, clientRow]
 	grants    []table.Row[id, grantRow]
+	wishes    []table.Row[viewerKey, wishesRow]
+	quiet     []table.Row[deviceKey, deviceWishesRow]
 	publicURL bool
 }
 
 func findDamage(tx *table.Tx) (d damage, err error) {
-	var failed [7]error
+	var failed [9]error
 	d.users, failed[0] = users.Damaged(tx)
 	d.accounts, failed[1] = accounts.Damaged(tx)
 	d.devices, failed[2] = devices.Damaged(tx)
@@ -40,6 +42,8 @@ func findDamage(tx *table.Tx) (d damage, err error) {
 	d.invites, failed[4] = invites.Damaged(tx)
 	d.clients, failed[5] = clients.Damaged(tx)
 	d.grants, failed[6] = grants.Damaged(tx)
+	d.wishes, failed[7] = wishes.Damaged(tx)
+	d.quiet, failed[8] = deviceWishes.Damaged(tx)
 	_, err = openMeta(tx, metaPublicURL, new(string))
 	d.publicURL = errors.Is(err, ErrCorrupt)
 	if d.publicURL {
@@ -71,6 +75,9 @@ func (d damage) warnings() (list []idlepush.Reason) {
 	for _, row := range d.grants {
 		list = append(list, warn(ofConsent).With("id", string(row.Key)))
 	}
+	if n := len(d.wishes) + len(d.quiet); n > 0 {
+		list = append(list, warn(ofWishes).With("count", strconv.Itoa(n)))
+	}
 	if d.publicURL {
 		list = append(list, warn(ofPublicURL))
 	}
@@ -91,9 +98,9 @@ func (s Users) Damaged() (list []idlepush.User, err error) {
 }
 
 // contain keeps warnings of the rows that are damaged, and notifies the people whose device or
-// mailbox it was. It removes those of devices, tokens, invites, grants and clients: a person
-// registers, logs in, consents or sets the client again. Those of users and accounts stay, until
-// somebody removes them or restores a backup.
+// mailbox it was. It removes those of devices, tokens, invites, grants, clients and wishes: a
+// person registers, logs in, consents, or sets the client or the wishes again. Those of users and
+// accounts stay, until somebody removes them or restores a backup.
 func (c *core) contain(now time.Time) error {
 	var d damage
 	err := c.db.View(func(tx *table.Tx) (err error) {
@@ -117,7 +124,8 @@ func (c *core) contain(now time.Time) error {
 			return err
 		}
 	}
-	return errors.Join(removeRows(c.db, tokens, keysOf(d.tokens)), removeRows(c.db, invites, keysOf(d.invites)), removeRows(c.db, clients, keysOf(d.clients)), removeRows(c.db, grants, keysOf(d.grants)))
+	return errors.Join(removeRows(c.db, tokens, keysOf(d.tokens)), removeRows(c.db, invites, keysOf(d.invites)), removeRows(c.db, clients, keysOf(d.clients)), removeRows(c.db, grants, keysOf(d.grants)),
+		removeRows(c.db, wishes, keysOf(d.wishes)), removeRows(c.db, deviceWishes, keysOf(d.quiet)))
 }
 
 func keysOf[K, V any](rows []table.Row[K, V]) (list []K) {

@@ -13,6 +13,7 @@ import (
 
 	"idlepush"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 func TestWrittenFile(t *testing.T) {
@@ -126,6 +127,8 @@ var targets = []target{
 	targetIn(clients, func(house) table.Text { return "google" }, ofClient, noClient),
 	targetIn(grants, func(h house) id { return id(h.own.ID) }, ofConsent, noGrant),
 	targetIn(devices, func(h house) deviceKey { return deviceKey{id(h.ann.ID), id(h.phone.ID)} }, ofDevice, noDevice),
+	targetIn(wishes, func(h house) viewerKey { return viewerKey{id(h.ben.ID), id(h.shared.ID)} }, ofWishes, noWishes),
+	targetIn(deviceWishes, func(h house) deviceKey { return deviceKey{id(h.ben.ID), id(h.tablet.ID)} }, ofWishes, noDeviceWishes),
 }
 
 func noUser(t *testing.T, h house, s *Store) {
@@ -200,6 +203,21 @@ func noGrant(t *testing.T, h house, s *Store) {
 	}
 	if err := s.Mail.SetGrant(h.own.ID, "refresh token", "another"); !errors.Is(err, ErrStale) {
 		t.Errorf("it is written anew: %v", err)
+	}
+}
+
+func noWishes(t *testing.T, h house, s *Store) {
+	if w, err := s.Accounts.Wishes(h.ben.ID, h.shared.ID); err != nil || !reflect.DeepEqual(w, ring.Wishes{}) {
+		t.Errorf("somebody else decides what rings: %v, %v", w, err)
+	}
+	if _, words, err := s.Mail.Level(h.shared.ID); err != nil || words {
+		t.Errorf("words are asked for: %v", err)
+	}
+}
+
+func noDeviceWishes(t *testing.T, h house, s *Store) {
+	if w, err := s.Devices.Wishes(h.tablet.ID); err != nil || !reflect.DeepEqual(w, ring.DeviceWishes{}) {
+		t.Errorf("somebody else decides when it rings: %v, %v", w, err)
 	}
 }
 
@@ -309,6 +327,16 @@ func copiedRows(t *testing.T) {
 		{grants.Name(), id(h.own.ID), id(h.shared.ID), ofConsent, func(t *testing.T, s *Store) {
 			if _, err := s.Mail.Grant(h.shared); !errors.Is(err, ErrNotFound) {
 				t.Errorf("another account has it: %v", err)
+			}
+		}},
+		{wishes.Name(), viewerKey{ben, id(h.shared.ID)}, viewerKey{ann, id(h.shared.ID)}, ofWishes, func(t *testing.T, s *Store) {
+			if w, err := s.Accounts.Wishes(h.ann.ID, h.shared.ID); err != nil || !reflect.DeepEqual(w, ring.Wishes{}) {
+				t.Errorf("another person has them: %v, %v", w, err)
+			}
+		}},
+		{deviceWishes.Name(), deviceKey{ben, id(h.tablet.ID)}, deviceKey{ann, id(h.phone.ID)}, ofWishes, func(t *testing.T, s *Store) {
+			if w, err := s.Devices.Wishes(h.phone.ID); err != nil || !reflect.DeepEqual(w, ring.DeviceWishes{}) {
+				t.Errorf("another device has them: %v, %v", w, err)
 			}
 		}},
 		{devices.Name(), deviceKey{ann, id(h.phone.ID)}, deviceKey{ben, "mine"}, ofDevice, func(t *testing.T, s *Store) {

@@ -310,7 +310,7 @@ func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now ti
 		if err := noteLevel(tx, k); err != nil {
 			return err
 		}
-		if err := devices.Delete(tx, k); err != nil {
+		if err := errors.Join(devices.Delete(tx, k), deviceWishes.Delete(tx, k)); err != nil {
 			return err
 		}
 	}
@@ -458,5 +458,5 @@ func removeDevice(tx *table.Tx, k deviceKey) error {
 	if err := queues.Delete(tx, k.device); err != nil {
 		return err
 	}
-	return devices.Delete(tx, k)
+	return errors.Join(devices.Delete(tx, k), deviceWishes.Delete(tx, k))
 }

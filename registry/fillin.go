@@ -77,7 +77,7 @@ func (m Mail) fillInMail(set *queueSet, at placeKey, folder string, msg Message)
 	}
 	moves := twin.Value.Folder == folder
 	if !moves {
-		if n.Value, err = asDuplicate(tx, n, a, msg, twin.Value.Folder); err != nil {
+		if n.Value, err = asDuplicate(set, n, a, msg, twin.Value.Folder); err != nil {
 			return false, false, err
 		}
 	}
@@ -104,7 +104,7 @@ func writeContent(set *queueSet, n mailRow, a accountRow, msg Message, again boo
 	if err != nil {
 		return err
 	}
-	old, filled, err := fill(tx, n, recipients, msg)
+	old, filled, err := fill(set, n, a, recipients, msg)
 	if err != nil {
 		return err
 	}
@@ -134,24 +134,31 @@ func writeContent(set *queueSet, n mailRow, a accountRow, msg Message, again boo
 }
 
 // asDuplicate returns the row of a mail with its content, as a duplicate of one in another folder.
-func asDuplicate(tx *table.Tx, n mailRow, a accountRow, msg Message, folder string) (row notificationRow, err error) {
-	recipients, err := recipientsOf(tx, n.Key.scope, a)
+func asDuplicate(set *queueSet, n mailRow, a accountRow, msg Message, folder string) (row notificationRow, err error) {
+	recipients, err := recipientsOf(set.tx, n.Key.scope, a)
 	recipients = a.seeing(recipients, n.Key.seq)
 	if err != nil {
 		return row, err
 	}
-	_, filled, err := fill(tx, n, recipients, msg)
+	_, filled, err := fill(set, n, a, recipients, msg)
 	if err != nil {
 		return row, err
 	}
 	filled.Reason = idlepush.Reason{Code: codeDuplicate}.With("folder", folder)
-	return n.Value.reseal(tx, n.Key, filled)
+	return n.Value.reseal(set.tx, n.Key, filled)
 }
 
-// fill returns a mail without its content, and with as much of it as the recipients may have.
-func fill(tx *table.Tx, n mailRow, recipients []table.Row[deviceKey, deviceRow], msg Message) (old, filled idlepush.Notification, err error) {
-	old, err = n.Value.unseal(tx, n.Key)
+// fill returns a mail without its content, and with its facts and as much of the content as the
+// recipients may have.
+func fill(set *queueSet, n mailRow, a accountRow, recipients []table.Row[deviceKey, deviceRow], msg Message) (old, filled idlepush.Notification, err error) {
+	if old, err = n.Value.unseal(set.tx, n.Key); err != nil {
+		return old, old, err
+	}
 	filled = old
+	if filled.Facts, err = storedFacts(set.tx, n.Key.scope, a, msg.Facts, set.now); err != nil {
+		return old, old, err
+	}
+	filled.Facts.First = filled.Facts.First || old.Facts.First && old.Facts.From == msg.Facts.From
 	filled.Wordless, filled.Content, filled.Fingerprint = false, msg.Content.At(storedLevel(recipients)), cmp.Or(msg.Fingerprint, old.Fingerprint)
 	return old, filled, err
 }

@@ -17,6 +17,7 @@ import (
 	"idlepush"
 	v1 "idlepush/registry/migrate/v1"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 // freeze compares one table of today with the one that package v1 has frozen, and writes its rows
@@ -153,6 +154,7 @@ var (
 	frozenTables = []freeze{
 		frozen(users, v1.Users), frozen(tokens, v1.Tokens), frozen(invites, v1.Invites), frozen(accounts, v1.Accounts), frozen(clients, v1.Clients), frozen(grants, v1.Grants),
 		frozen(asked, v1.Asked), frozen(standings, v1.Standings), frozen(cursors, v1.Cursors), frozen(hosts, v1.Hosts), frozen(guesses, v1.Guesses), frozen(devices, v1.Devices),
+		frozen(wishes, v1.WishesOf), frozen(deviceWishes, v1.DeviceWishesOf), frozen(senders, v1.Senders),
 		frozen(queues, v1.Queues), frozen(lanes, v1.Lanes), frozen(notifications, v1.Notifications),
 		frozen(deliveries, v1.Deliveries), frozen(metas, v1.Metas),
 	}
@@ -176,6 +178,8 @@ func TestFrozenFormat(t *testing.T) {
 	}
 	sameShape(t, "deviceSecrets", reflect.TypeFor[deviceSecrets](), reflect.TypeFor[v1.DeviceSecrets]())
 	sameShape(t, "notificationContent", reflect.TypeFor[notificationContent](), reflect.TypeFor[v1.Content]())
+	sameShape(t, "Wishes", reflect.TypeFor[ring.Wishes](), reflect.TypeFor[v1.Wishes]())
+	sameShape(t, "DeviceWishes", reflect.TypeFor[ring.DeviceWishes](), reflect.TypeFor[v1.DeviceWishes]())
 	if names := [...]table.Text{v1.MetaFormat, v1.MetaVAPID, v1.MetaSetup, v1.MetaPublicURL, v1.MetaSequence}; names !=
 		[...]table.Text{metaFormat, metaVAPID, metaSetup, metaPublicURL, metaSequence} {
 		t.Errorf("the rows of metas are frozen as %q", names)

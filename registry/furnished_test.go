@@ -10,6 +10,7 @@ import (
 
 	"idlepush"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 // noon is when the furnished store is used: lanes are still paused and short invites still good,
@@ -41,6 +42,15 @@ type furnished struct {
 	onBens  Work     // a mail on the tablet, whose environment is not known yet
 	cleared Work     // a mail on the tablet that was read meanwhile
 }
+
+// someWishes and someDeviceWishes have every field.
+var (
+	someWishes = ring.Wishes{Name: "Club", Color: "#102030", Sound: ring.None, People: []string{"dora@example.org", "@example.net"}, Otherwise: ring.Action{Ring: ring.VolumeNormal, Content: "sender"},
+		Rules: []ring.Rule{{If: ring.Match{From: []string{"eve"}, To: []string{"me"}, Subject: []string{"a"}, Folder: []string{"INBOX"}, List: []string{"list"}, Words: []string{"hello"},
+			Bulk: new(true), Attachment: new(false), Answer: new(true), First: new(true), Above: 1, Below: 1000}, Then: ring.Action{Ring: ring.VolumeLoud, Content: "subject"}}}}
+	someDeviceWishes = ring.DeviceWishes{Folders: map[string][]string{"account": {"INBOX"}}, Quiet: ring.Quiet{Zone: "Europe/Berlin", Mode: ring.QuietSilent, People: true, Attention: true,
+		Hours: []ring.Hours{{Days: []time.Weekday{time.Monday}, From: 22 * 60, To: 7 * 60}}}}
+)
 
 func furnish(t *testing.T, s *Store) furnished {
 	t.Helper()
@@ -92,8 +102,16 @@ func furnish(t *testing.T, s *Store) furnished {
 	f.phone, f.page = phone(t, s, f.ann, "phone"), browser(t, s, f.ann, "page", "https://push.example")
 	f.tablet = register(t, s, idlepush.Device{User: f.ben.ID, Name: "tablet", By: f.bens.ID, Transport: APNs, Address: "tablet", Content: idlepush.LevelSubject})
 
+	_, err = s.Accounts.SetWishes(f.ben.ID, f.shared.ID, someWishes, dawn)
+	check(err)
+	_, err = s.Accounts.Mute(f.ben.ID, f.shared.ID, ring.Mute{Of: ring.MuteSender, Sender: "muted@example.org", Device: f.tablet.ID}, dawn)
+	check(err)
+	_, err = s.Devices.SetWishes(f.tablet.ID, someDeviceWishes, dawn)
+	check(err)
+
 	look := arrival(t, s, f.shared, 2, dawn)
 	look.Mails[0].Fingerprint, look.Mails[1].Fingerprint = "one", "two"
+	look.Mails[1].Facts = ring.Facts{From: "carl@example.org", Subject: "two", Thread: []string{"one", "two"}, Words: "Hello"}
 	_, err = s.Mail.Record(look)
 	check(err)
 	drain(t, s, f.phone, dawn)

@@ -12,6 +12,7 @@ import (
 
 	"idlepush"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 // golden is what testdata has beside a store of a version and its key.
@@ -81,6 +82,12 @@ func opened(t testing.TB, s *Store) map[string]string {
 		}
 		for _, row := range all(t, tx, devices) {
 			words[fmt.Sprint("secrets of device ", row.Key)] = unsealed[deviceSecrets](t, devices.Place(tx, row.Key), row.Value.Secrets)
+		}
+		for _, row := range all(t, tx, wishes) {
+			words[fmt.Sprint("sealed wishes ", row.Key)] = unsealed[ring.Wishes](t, wishes.Place(tx, row.Key), row.Value.Sealed)
+		}
+		for _, row := range all(t, tx, deviceWishes) {
+			words[fmt.Sprint("sealed wishes of device ", row.Key)] = unsealed[ring.DeviceWishes](t, deviceWishes.Place(tx, row.Key), row.Value.Sealed)
 		}
 		for _, row := range all(t, tx, notifications) {
 			words[fmt.Sprint("content of notification ", row.Key)] = unsealed[notificationContent](t, notifications.Place(tx, row.Key), row.Value.Sealed)

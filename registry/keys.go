@@ -45,6 +45,19 @@ func (viewerKey) Parse(data []byte) (viewerKey, error) {
 	return viewerKey{id(f.Text()), id(f.Text())}, f.Err()
 }
 
+// senderKey is a sender of mail by the account that has it.
+type senderKey struct {
+	account id
+	sender  digest // with the key of the store; see recordSender
+}
+
+func (k senderKey) Append(data []byte) []byte { return k.sender.Append(k.account.Append(data)) }
+
+func (senderKey) Parse(data []byte) (senderKey, error) {
+	f := table.Split(data)
+	return senderKey{id(f.Text()), digest(f.Fixed(sha256.Size))}, f.Err()
+}
+
 // askedKey is a person by the owner of accounts who asks to share them.
 type askedKey struct{ owner, person id }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/ring"
 )
 
 // calls are those of TestMethods: one for each thing that a method may
@@ -20,6 +21,30 @@ var calls = []call{
 		}},
 	{method: "Users.Accept", when: "for a device",
 		do: func(f furnished) (any, error) { return two(f.s.Users.Accept(f.device, "", "", Visit{}, noon)) }},
+	{method: "Accounts.Wishes",
+		do: func(f furnished) (any, error) { return f.s.Accounts.Wishes(f.ben.ID, f.shared.ID) }},
+	{method: "Accounts.SetWishes",
+		do: func(f furnished) (any, error) {
+			return f.s.Accounts.SetWishes(f.ann.ID, f.shared.ID, ring.Wishes{Name: "Ann"}, noon)
+		}},
+	{method: "Accounts.Mute",
+		do: func(f furnished) (any, error) {
+			return f.s.Accounts.Mute(f.ann.ID, f.shared.ID, ring.Mute{Of: ring.MuteMailbox}, noon)
+		}},
+	{method: "Accounts.Unmute", renews: wishes.Name(),
+		do: func(f furnished) (any, error) {
+			w, err := f.s.Accounts.Wishes(f.ben.ID, f.shared.ID)
+			if err != nil || len(w.Mutes) == 0 {
+				return nil, err
+			}
+			return only(f.s.Accounts.Unmute(f.ben.ID, f.shared.ID, w.Mutes[0].ID, noon))
+		}},
+	{method: "Devices.Wishes",
+		do: func(f furnished) (any, error) { return f.s.Devices.Wishes(f.tablet.ID) }},
+	{method: "Devices.SetWishes",
+		do: func(f furnished) (any, error) {
+			return f.s.Devices.SetWishes(f.phone.ID, someDeviceWishes, noon)
+		}},
 	{method: "Accounts.Accept", reads: "asked 1, queues 1",
 		do: func(f furnished) (any, error) { return only(f.s.Accounts.Accept(f.ann.ID, f.offer, noon)) }},
 	{method: "Accounts.Decline", reads: "asked 1",
@@ -137,7 +162,7 @@ var calls = []call{
 	{method: "Devices.LastProof", reads: "queues 2",
 		do: func(f furnished) (any, error) { return f.s.Devices.LastProof(f.phone.Lane, "") }},
 	{method: "Mail.Level",
-		do: func(f furnished) (any, error) { return f.s.Mail.Level(f.shared.ID) }},
+		do: func(f furnished) (any, error) { return two(f.s.Mail.Level(f.shared.ID)) }},
 	{method: "Logins.Login",
 		do: func(f furnished) (any, error) { return two(f.s.Logins.Login("ben", "password", Visit{}, noon)) }},
 	{method: "Outbox.Next", when: "with what is taken away by the way", reads: "deliveries 1, lanes 1, notifications 2, notifications sealed 1, queues 1, standings 1",
@@ -172,7 +197,7 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, 8))) }},
 	{method: "Purge", when: "after the clock was ahead", reads: "asked 1, lanes 1, notifications 11", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), dawn.AddDate(0, 0, -8))) }},
-	{method: "Purge", when: "of what was removed", reads: "asked 1, deliveries 24, lanes 1, notifications 9, queues 2", halfway: "each bounded step stands by itself",
+	{method: "Purge", when: "of what was removed", reads: "asked 1, deliveries 24, lanes 1, notifications 9, queues 2, senders 1", halfway: "each bounded step stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Purge(context.Background(), noon)) },
 		before: func(f furnished) error {
 			return errors.Join(f.s.Accounts.Remove(f.shared.ID, noon), f.s.Devices.Remove(f.phone, ""))

@@ -95,7 +95,7 @@ func columns(dump map[string]string, ofIndexes bool) (list []column) {
 }
 
 // tagged are the tables whose rows have tags.
-var tagged = []string{users.Name(), tokens.Name(), invites.Name(), accounts.Name(), clients.Name(), grants.Name(), devices.Name()}
+var tagged = []string{users.Name(), tokens.Name(), invites.Name(), accounts.Name(), clients.Name(), grants.Name(), devices.Name(), wishes.Name(), deviceWishes.Name()}
 
 // brokenTag is a row that can be read, but not with the key.
 func brokenTag(value []byte) []byte { return append([]byte{value[0] ^ 1}, value[1:]...) }

@@ -105,7 +105,7 @@ func (row notificationRow) place(account id) placeKey {
 func sealNotification(tx *table.Tx, k notificationKey, n idlepush.Notification) (row notificationRow, err error) {
 	row = notificationRow{ID: n.ID, Kind: n.Kind, User: n.Account == "", Folder: n.Folder, At: n.At, Expires: n.Expires, Code: n.Reason.Code, Clear: n.Clear, Count: n.Count,
 		Read: n.Read, UIDValidity: n.UIDValidity, UID: n.UID, Fingerprint: n.Fingerprint, Wordless: n.Wordless, Cleared: n.Cleared}
-	row.Sealed, err = notifications.Place(tx, k).Seal(notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Content.OneTimeCode, n.Reason.Params})
+	row.Sealed, err = notifications.Place(tx, k).Seal(notificationContent{n.Content.From, n.Content.Subject, n.Content.MessageID, n.Content.Preview, n.Content.OneTimeCode, n.Reason.Params, n.Facts})
 	return row, err
 }
 
@@ -124,7 +124,7 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (idlepush.Not
 	}
 	n := idlepush.Notification{ID: row.ID, Kind: row.Kind, Folder: row.Folder, At: row.At, Expires: row.Expires, Reason: idlepush.Reason{Code: row.Code, Params: c.Params}, Clear: slices.Clone(row.Clear), Count: row.Count,
 		Read: row.Read, UIDValidity: row.UIDValidity, UID: row.UID, Fingerprint: row.Fingerprint, Wordless: row.Wordless, Cleared: row.Cleared,
-		Content: idlepush.Content{From: c.From, Subject: c.Subject, MessageID: c.MessageID, Preview: c.Preview, OneTimeCode: c.OneTime}}
+		Content: idlepush.Content{From: c.From, Subject: c.Subject, MessageID: c.MessageID, Preview: c.Preview, OneTimeCode: c.OneTime}, Facts: c.Facts}
 	if row.User {
 		n.User = string(k.scope)
 	} else {

@@ -8,6 +8,7 @@ import (
 
 	"idlepush"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 // Mail is the watcher's part of the store: the accounts, how far their folders have been handled,
@@ -121,7 +122,7 @@ func record(set *queueSet, a Arrival, dailyBound int) (r recordStep, err error) 
 	}
 	r.cursor, r.done = a.To, true
 	for i, msg := range a.Mails {
-		fits := set.opsLeft() >= notificationCost+max(queueCost+deliveryCost, rowCost)
+		fits := set.opsLeft() >= notificationCost+factsCost(account)+max(queueCost+deliveryCost, rowCost)
 		if fits {
 			recorded, done, err := in.recordMail(msg)
 			if err != nil {
@@ -169,6 +170,7 @@ func record(set *queueSet, a Arrival, dailyBound int) (r recordStep, err error) 
 type recorder struct {
 	set        *queueSet
 	arrival    Arrival
+	account    accountRow
 	mailbox    string // of which stable ids are made
 	recipients []string
 	level      idlepush.Level
@@ -188,7 +190,7 @@ func newRecorder(set *queueSet, a Arrival, account accountRow, dailyBound int) (
 		return nil, standingRow{}, err
 	}
 	standing, _, err := standings.Get(set.tx, id(a.Account))
-	return &recorder{set: set, arrival: a, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients), day: standing.Day, dailyBound: dailyBound}, standing, err
+	return &recorder{set: set, arrival: a, account: account, mailbox: cmp.Or(account.Mailbox, a.Account), recipients: idsOf(recipients), level: storedLevel(recipients), day: standing.Day, dailyBound: dailyBound}, standing, err
 }
 
 // recordMail records one mail. recorded is 1 if it is a new notification. done reports whether it
@@ -197,7 +199,7 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 	a, tx := in.arrival, in.set.tx
 	scope := id(a.Account)
 	n := idlepush.Notification{ID: StableID(in.mailbox, a.Folder, a.To.UIDValidity, msg.UID), Kind: idlepush.KindMail, Account: a.Account, Folder: a.Folder,
-		UIDValidity: a.To.UIDValidity, UID: msg.UID, Fingerprint: msg.Fingerprint, Wordless: msg.Wordless, At: a.At, Expires: a.At.Add(idlepush.KindMail.Lifetime()), Content: msg.Content.At(in.level)}
+		UIDValidity: a.To.UIDValidity, UID: msg.UID, Fingerprint: msg.Fingerprint, Wordless: msg.Wordless, At: a.At, Expires: a.At.Add(idlepush.KindMail.Lifetime()), Content: msg.Content.At(in.level), Facts: msg.Facts}
 	known, found, err := byStableID.Row(tx, stableKey{scope, n.ID})
 	if err == nil && found && known.Value.Fingerprint != "" && msg.Fingerprint != "" && known.Value.Fingerprint != msg.Fingerprint {
 		// A server that was restored from a backup may assign one UID to two mails.
@@ -232,6 +234,28 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 	if n.Reason, err = in.whyNotRung(twins, msg); err != nil {
 		return 0, false, err
 	}
+	return in.insertMail(n, msg)
+}
+
+// insertMail stores a mail that was not recorded before, or counts it as excess mail.
+func (in *recorder) insertMail(n idlepush.Notification, msg Message) (recorded int, done bool, err error) {
+	a, rings, excess := in.arrival, n.Reason.Code == "" && !msg.Old, false
+	if rings {
+		if excess, err = in.countDaily(); err != nil {
+			return 0, false, err
+		}
+	}
+	if excess {
+		if msg.UID < a.To.Next {
+			return 0, true, nil
+		}
+		// It is found once more, and is not to be counted again.
+		n.Kind, n.Content, n.Facts, n.Wordless = kindKnown, idlepush.Content{}, ring.Facts{}, false
+		return 0, true, in.set.insert(n, nil)
+	}
+	if n.Facts, err = storedFacts(in.set.tx, id(a.Account), in.account, n.Facts, a.At); err != nil {
+		return 0, false, err
+	}
 	switch {
 	case n.Reason.Code != "":
 		n.Wordless = false
@@ -239,15 +263,6 @@ func (in *recorder) recordMail(msg Message) (recorded int, done bool, err error)
 	case msg.Old:
 		n.Reason.Code = CodeOld
 		return 0, true, in.insertOld(n)
-	}
-	switch excess, err := in.countDaily(); {
-	case err != nil:
-		return 0, false, err
-	case excess && msg.UID >= a.To.Next: // it is found once more, and is not to be counted again
-		n.Kind, n.Content, n.Wordless = kindKnown, idlepush.Content{}, false
-		return 0, true, in.set.insert(n, nil)
-	case excess:
-		return 0, true, nil
 	}
 	err = in.set.insert(n, in.recipients)
 	return 1, !in.set.incomplete, err
@@ -299,18 +314,24 @@ func idsOf(list []table.Row[deviceKey, deviceRow]) (names []string) {
 }
 
 // Level returns how much is stored of new mail of the account: the highest level that a device
-// which it notifies may be sent or may fetch. It returns ErrNotFound if there is no such account.
-func (m Mail) Level(account string) (l idlepush.Level, err error) {
+// which it notifies may be sent or may fetch. words reports whether the facts of mail are to have
+// its first words, for a rule of somebody who sees the account. Level returns ErrNotFound if there
+// is no such account.
+func (m Mail) Level(account string) (l idlepush.Level, words bool, err error) {
 	err = m.db.View(func(tx *table.Tx) error {
 		row, err := accountRowOf(tx, account)
 		if err != nil {
 			return err
 		}
 		recipients, err := recipientsOf(tx, id(account), row)
+		if err != nil {
+			return err
+		}
 		l = storedLevel(recipients)
+		words, err = asksWords(tx, id(account), row)
 		return err
 	})
-	return l, err
+	return l, words, err
 }
 
 // Cursor returns how far the folder has been handled, or the zero Cursor if it was never seen.

@@ -183,7 +183,7 @@ func recordLevel(t *testing.T) {
 			}
 			// Bob's phone is told everything, but not of this mailbox.
 			register(t, s, idlepush.Device{User: bob.ID, Transport: FCM, Address: "bob", Content: idlepush.LevelPreview})
-			if l, err := s.Mail.Level(a.ID); err != nil || full.At(l) != c.want {
+			if l, words, err := s.Mail.Level(a.ID); err != nil || words || full.At(l) != c.want {
 				t.Errorf("the level is %q, %v", l, err)
 			}
 			n, err := s.History.Get(ann.ID, arrive(t, s, a, 1, dawn)[0], dawn)
@@ -217,7 +217,7 @@ func recordDisabled(t *testing.T) {
 	if c, err := s.Mail.Cursor(a.ID, "INBOX"); err != nil || c != (Cursor{}) {
 		t.Errorf("the cursor stands at %+v, %v", c, err)
 	}
-	if _, err := s.Mail.Level(a.ID); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Mail.Level(a.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("its level: %v", err)
 	}
 }

@@ -7,8 +7,8 @@
 //
 // # What is kept
 //
-// The rows of users, tokens, invites, accounts, grants, clients and devices carry tags that only
-// the key of the store makes; damage.go says what becomes of one that does not fit.
+// The rows of users, tokens, invites, accounts, grants, clients, devices and wishes carry tags that
+// only the key of the store makes; damage.go says what becomes of one that does not fit.
 //
 // The tables of the store, with their keys (rows.go has their rows and indexes):
 //
@@ -27,6 +27,9 @@
 //	hosts          by host and port: what accounts have learned of a mail server
 //	devices        phones and browsers with their sealed address, by user and id; found by id, by
 //	               address
+//	wishes         what a user wishes of an account, sealed
+//	devicewishes   what is wished of a device, sealed, by user and id
+//	senders        by account and a digest of the address: whose mail it has had
 //	queues         by device: when it is due, its status, the head of each subqueue; found by
 //	               due time
 //	lanes          by name: the paused lanes
@@ -62,7 +65,7 @@
 // Each method is one transaction, unless its comment says that it takes several. Each of these
 // leaves the store valid.
 //
-//   - [Mail.Record]: new mail, its place in the queue of every device that it notifies or why it
+//   - [Mail.Record]: new mail with its facts, its place in the queue of every device that it notifies or why it
 //     does not ring, and the cursor past it. After a crash before the commit, the mail is found
 //     again; after one that comes later, the delivery is.
 //   - [Mail.Clear]: the mail that was read elsewhere, the cancelled deliveries, and the clears for

@@ -9,6 +9,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 // The tables and their rows. Callers see other types, so that a change of those does not change the
@@ -78,6 +79,10 @@ var (
 	devicesAt = table.NewIndex(devices, "devices/address", func(_ deviceKey, row deviceRow) []digest {
 		return []digest{row.Address}
 	})
+
+	wishes       = table.NewTagged[viewerKey, wishesRow]("wishes")
+	deviceWishes = table.NewTagged[deviceKey, deviceWishesRow]("devicewishes")
+	senders      = table.New[senderKey, senderRow]("senders") // whose mail an account has had
 
 	queues = table.New[id, queueRow]("queues") // of devices
 	due    = table.NewIndex(queues, "queues/due", func(k id, row queueRow) []dueKey { return row.dueKeys(k) })
@@ -166,7 +171,7 @@ var (
 var tables = []table.Named{
 	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
 	accounts, accountsOf, accountsFor, accountsAt, grants, clients, asked, standings, cursors, hosts,
-	devices, devicesID, devicesAt, queues, due, members, lanes,
+	devices, devicesID, devicesAt, wishes, deviceWishes, senders, queues, due, members, lanes,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
 }
@@ -408,6 +413,24 @@ type deviceSecrets struct {
 // sealedKeys are Keys that marshal.
 type sealedKeys struct{ P256dh, Auth string }
 
+// wishesRow is the ring.Wishes of a user for an account. They are of one share of one mailbox: of
+// any other, the row is as if it were not there, and Purge removes it.
+type wishesRow struct {
+	Since   uint64       `json:",omitempty"` // of the share; 0: the user owns the account
+	Mailbox string       `json:",omitempty"` // that of the account
+	Words   bool         `json:",omitempty"` // a rule asks for the first words of mail
+	Sealed  table.Sealed // a ring.Wishes
+}
+
+type deviceWishesRow struct {
+	Sealed table.Sealed // a ring.DeviceWishes
+}
+
+// senderRow is one sender of mail, whom the key does not give away.
+type senderRow struct {
+	Seen time.Time // the last mail, within sameSender
+}
+
 // queueRow is what changes about a device with each delivery.
 type queueRow struct {
 	Due       time.Time `json:",omitzero"`  // zero: nothing waits that is sent by itself
@@ -469,6 +492,7 @@ type notificationContent struct {
 	Preview   string            `json:",omitempty"`
 	OneTime   string            `json:",omitempty"` // a code that the mail brings
 	Params    map[string]string `json:",omitempty"` // of Code
+	Facts     ring.Facts        `json:",omitzero"`
 }
 
 type deliveryRow struct {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/ring"
 )
 
 // Cursor is how far a folder has been handled: every UID below Next of this UIDVALIDITY (RFC 3501
@@ -28,6 +29,7 @@ type Message struct {
 	Twins       []uint32        // the UIDs of Mail.Twins that the folder still has
 	Wordless    bool            // the server does not return the content, or not yet
 	Content     idlepush.Content
+	Facts       ring.Facts // First has no effect: Record finds it
 }
 
 // Host is what the accounts on a mail server have learned of it. Package watcher decides what

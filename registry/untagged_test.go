@@ -71,6 +71,7 @@ var untagged = map[string]string{
 	asked.Name():         "how often an owner may offer mailboxes to a person, who can decline",
 	guesses.Name():       "how many tries of a password are free",
 	standings.Name():     "a state for display, which the watcher writes anew",
+	senders.Name():       "who has written before: a rule for first mail matches or not",
 	cursors.Name():       "how far a folder was handled: mail rings twice or not",
 	hosts.Name():         "how long a connection may be silent: mail rings later",
 	guesses.Name():       "how often a password was tried: whoever can write it tries more often",

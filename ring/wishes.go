@@ -7,7 +7,7 @@ import (
 
 // Wishes are what one person wishes of one mailbox, on all of the person's devices.
 type Wishes struct {
-	Revision  uint64   `json:",omitempty"` // changes with every edit
+	Revision  uint64   `json:",omitempty"` // changes with every edit but that of Mutes
 	Name      string   `json:",omitempty"` // of the mailbox in titles; empty: its address
 	Color     string   `json:",omitempty"` // of the mailbox: #rrggbb; empty: none
 	Sound     string   `json:",omitempty"` // a sound that the app has; None: none; empty: that of the device

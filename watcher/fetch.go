@@ -52,7 +52,7 @@ type terms struct {
 
 // terms reads the content level of the account.
 func (ft *fetcher) terms(f *folder) (terms, error) {
-	level, err := ft.store.Level(ft.account.ID)
+	level, _, err := ft.store.Level(ft.account.ID)
 	if err != nil {
 		return terms{}, &storeError{err}
 	}

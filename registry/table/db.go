@@ -56,8 +56,9 @@ func (w *writer) expects(now time.Time) bool { return now.Sub(w.released) < come
 
 // derivedKeys are derived from the key of the store.
 type derivedKeys struct {
-	seal cipher.AEAD
-	tag  []byte
+	seal   cipher.AEAD
+	tag    []byte
+	digest []byte
 }
 
 // Ready returns the error of the last commit, or nil if it succeeded or there was no commit yet.

@@ -97,7 +97,11 @@ func open(path string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, keys: derivedKeys{aead, tagKey}, bound: o.Bound, fault: o.Fault, watchers: make(map[string][]any), cache: cache{tables: make(map[string]map[string]cachedRow)}}
+	digestKey, err := newDigestKey(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, keys: derivedKeys{aead, tagKey, digestKey}, bound: o.Bound, fault: o.Fault, watchers: make(map[string][]any), cache: cache{tables: make(map[string]map[string]cachedRow)}}
 	options := boltOptions(o)
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 		db.file, err = os.OpenFile(name, flag, mode)

@@ -28,6 +28,19 @@ func (IDs) Parse(data []byte) (IDs, error) {
 	return IDs{ID(f.Text()), ID(f.Text())}, f.Err()
 }
 
+// senderKey is a sender of mail by the account that has it: a digest with the key of the store.
+type senderKey struct {
+	Account ID
+	Sender  Digest
+}
+
+func (k senderKey) Append(data []byte) []byte { return k.Sender.Append(k.Account.Append(data)) }
+
+func (senderKey) Parse(data []byte) (senderKey, error) {
+	f := table.Split(data)
+	return senderKey{ID(f.Text()), Digest(f.Fixed(sha256.Size))}, f.Err()
+}
+
 // Digest is a SHA-256.
 type Digest [sha256.Size]byte
 

@@ -80,6 +80,10 @@ var (
 		return []Digest{row.Address}
 	})
 
+	WishesOf       = table.NewTagged[IDs, WishesRow]("wishes")             // by user and account
+	DeviceWishesOf = table.NewTagged[IDs, DeviceWishesRow]("devicewishes") // by user
+	Senders        = table.New[senderKey, Sender]("senders")
+
 	Queues = table.New[ID, Queue]("queues")
 	_      = table.NewIndex(Queues, "queues/due", func(k ID, row Queue) []dueKey {
 		if row.Due.IsZero() {
@@ -177,16 +181,16 @@ type User struct {
 	NameKeys []string
 	Admin    bool
 	Created  time.Time
-	Password Password
+	Password password
 	Era      uint64
-	Notices  []Notice `json:",omitempty"`
+	Notices  []notice `json:",omitempty"`
 	Browsers []Digest `json:",omitempty"`
 
-	Passkeys     []Passkey `json:",omitempty"`
+	Passkeys     []passkey `json:",omitempty"`
 	OnlyPasskeys bool      `json:",omitempty"`
 }
 
-type Passkey struct {
+type passkey struct {
 	ID             string
 	By             string `json:",omitempty"`
 	Name           string
@@ -201,14 +205,14 @@ type Passkey struct {
 	BackedUp       bool   `json:",omitempty"`
 }
 
-type Notice struct {
+type notice struct {
 	Since  time.Time
 	Code   string
 	Params map[string]string `json:",omitempty"`
 }
 
 // Password is an argon2id hash.
-type Password struct {
+type password struct {
 	Salt, Hash   []byte
 	Time, Memory uint32
 	Given        bool `json:",omitempty"`
@@ -293,18 +297,18 @@ type AskedRow struct {
 }
 
 type Standing struct {
-	Status Status
+	Status status
 	Told   string `json:",omitempty"`
 	Unread *int   `json:",omitempty"`
-	Day    Day    `json:",omitzero"`
+	Day    day    `json:",omitzero"`
 }
 
-type Day struct {
+type day struct {
 	Began time.Time `json:",omitzero"`
 	Mails int       `json:",omitempty"`
 }
 
-type Status struct {
+type status struct {
 	State    string
 	Since    time.Time
 	Code     string            `json:",omitempty"`
@@ -355,11 +359,26 @@ type Device struct {
 
 type DeviceSecrets struct {
 	Address string
-	Keys    *Keys             `json:",omitempty"`
+	Keys    *keys             `json:",omitempty"`
 	Params  map[string]string `json:",omitempty"`
 }
 
-type Keys struct{ P256dh, Auth string }
+type keys struct{ P256dh, Auth string }
+
+type WishesRow struct {
+	Since   uint64       `json:",omitempty"`
+	Mailbox string       `json:",omitempty"`
+	Words   bool         `json:",omitempty"`
+	Sealed  table.Sealed // a Wishes
+}
+
+type DeviceWishesRow struct {
+	Sealed table.Sealed // a DeviceWishes
+}
+
+type Sender struct {
+	Seen time.Time
+}
 
 type Queue struct {
 	Due       time.Time `json:",omitzero"`
@@ -368,11 +387,11 @@ type Queue struct {
 	Lane      string
 	Slow      bool `json:",omitempty"`
 	MustShow  bool `json:",omitempty"`
-	Status    Status
-	Subqueues map[string]Subqueue `json:",omitempty"`
+	Status    status
+	Subqueues map[string]subqueue `json:",omitempty"`
 }
 
-type Subqueue struct {
+type subqueue struct {
 	Head       uint64      `json:",omitempty"`
 	NotifiedAt []time.Time `json:",omitempty"`
 	HeldFrom   time.Time   `json:",omitzero"`
@@ -419,6 +438,7 @@ type Content struct {
 	Preview   string            `json:",omitempty"`
 	OneTime   string            `json:",omitempty"`
 	Params    map[string]string `json:",omitempty"`
+	Facts     facts             `json:",omitzero"`
 }
 
 type Delivery struct {

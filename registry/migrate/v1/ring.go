@@ -1,0 +1,86 @@
+package v1
+
+import "time"
+
+// The sealed columns about when mail rings, as package ring has them.
+
+type facts struct {
+	From       string   `json:",omitempty"`
+	Name       string   `json:",omitempty"`
+	To         []string `json:",omitempty"`
+	Subject    string   `json:",omitempty"`
+	Words      string   `json:",omitempty"`
+	List       string   `json:",omitempty"`
+	Bulk       bool     `json:",omitempty"`
+	Attachment bool     `json:",omitempty"`
+	Size       int64    `json:",omitempty"`
+	Thread     []string `json:",omitempty"`
+	Answer     bool     `json:",omitempty"`
+	First      bool     `json:",omitempty"`
+}
+
+type Wishes struct {
+	Revision  uint64   `json:",omitempty"`
+	Name      string   `json:",omitempty"`
+	Color     string   `json:",omitempty"`
+	Sound     string   `json:",omitempty"`
+	People    []string `json:",omitempty"`
+	Rules     []rule   `json:",omitempty"`
+	Otherwise action   `json:",omitzero"`
+	Mutes     []mute   `json:",omitempty"`
+}
+
+type rule struct {
+	If   match
+	Then action
+}
+
+type match struct {
+	From       []string `json:",omitempty"`
+	To         []string `json:",omitempty"`
+	Subject    []string `json:",omitempty"`
+	Folder     []string `json:",omitempty"`
+	List       []string `json:",omitempty"`
+	Words      []string `json:",omitempty"`
+	Bulk       *bool    `json:",omitempty"`
+	Attachment *bool    `json:",omitempty"`
+	Answer     *bool    `json:",omitempty"`
+	First      *bool    `json:",omitempty"`
+	Above      int64    `json:",omitempty"`
+	Below      int64    `json:",omitempty"`
+}
+
+type action struct {
+	Ring    string `json:",omitempty"`
+	Content string `json:",omitempty"`
+}
+
+type mute struct {
+	ID     string
+	Of     string
+	Sender string   `json:",omitempty"`
+	Thread []string `json:",omitempty"`
+	Title  string   `json:",omitempty"`
+	Device string   `json:",omitempty"`
+	Since  time.Time
+	Until  time.Time `json:",omitzero"`
+}
+
+type DeviceWishes struct {
+	Revision uint64              `json:",omitempty"`
+	Quiet    quiet               `json:",omitzero"`
+	Folders  map[string][]string `json:",omitempty"`
+}
+
+type quiet struct {
+	Zone      string  `json:",omitempty"`
+	Hours     []hours `json:",omitempty"`
+	Mode      string  `json:",omitempty"`
+	People    bool    `json:",omitempty"`
+	Attention bool    `json:",omitempty"`
+}
+
+type hours struct {
+	Days     []time.Weekday
+	From, To int
+}

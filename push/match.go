@@ -3,9 +3,9 @@ package push
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"idlepush/ring"
@@ -71,17 +71,23 @@ func fold(text string) string {
 	if isASCII(text) {
 		return strings.ToLower(text)
 	}
-	bare := strings.Map(func(r rune) rune {
+	var bare strings.Builder
+	for _, r := range norm.NFKD.String(text) {
 		if isAccent(r) {
-			return -1
+			continue
 		}
-		return r
-	}, norm.NFKD.String(text))
-	return strokes.Replace(norm.NFC.String(cases.Fold().String(bare)))
+		r = unicode.ToLower(r)
+		if plain, ok := plainLetters[r]; ok {
+			bare.WriteString(plain)
+		} else {
+			bare.WriteRune(r)
+		}
+	}
+	return norm.NFC.String(bare.String())
 }
 
-// strokes has the letters of Europe whose accents Unicode does not take apart.
-var strokes = strings.NewReplacer("ø", "o", "ł", "l", "đ", "d", "ð", "d", "ħ", "h", "ı", "i", "æ", "ae", "œ", "oe")
+// plainLetters has the letters that Unicode does not take apart.
+var plainLetters = map[rune]string{'ß': "ss", 'ς': "σ", 'ø': "o", 'ł': "l", 'đ': "d", 'ð': "d", 'ħ': "h", 'ı': "i", 'æ': "ae", 'œ': "oe"}
 
 // isAccent reports whether r is an accent, or a vowel sign that Hebrew and Arabic may leave out.
 // The marks of other scripts are as good as letters.

@@ -2,6 +2,7 @@ package push
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"idlepush/ring"
@@ -23,8 +24,8 @@ func quietUntil(q ring.Quiet, now time.Time) time.Time {
 	if len(q.Hours) == 0 {
 		return time.Time{}
 	}
-	zone, err := time.LoadLocation(q.Zone)
-	if err != nil {
+	zone, ok := loadZone(q.Zone)
+	if !ok {
 		return time.Time{}
 	}
 	until := now
@@ -40,6 +41,22 @@ func quietUntil(q ring.Quiet, now time.Time) time.Time {
 		return now.Add(longestHold)
 	}
 	return until
+}
+
+// zones has the zones that were loaded, by their names.
+var zones sync.Map
+
+// loadZone is time.LoadLocation, which reads a file each time.
+func loadZone(name string) (zone *time.Location, ok bool) {
+	if loaded, ok := zones.Load(name); ok {
+		return loaded.(*time.Location), true
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, false
+	}
+	zones.Store(name, zone) // there are only so many
+	return zone, true
 }
 
 // span is a time that is quiet, without its end.
@@ -70,21 +87,20 @@ func spans(hours []ring.Hours, now time.Time) (list []span) {
 // farthestZone is more than any zone is away from UTC.
 const farthestZone = 26 * time.Hour
 
-// clockReads returns when a clock in the zone shows the date and time that wall has in UTC: first is
-// when it shows that or more for the first time, last when it does so for good. They differ if the
-// clock is set back over that time. If the clock is set forward over it, both are when it is.
+// clockReads returns when a clock in the zone shows the date and time that wall has in UTC, or a
+// later one: first is when it does so for the first time, last when it does so for good. They differ
+// if the clock is set back over that time. If it is set forward over it, both are when it is.
 func clockReads(wall time.Time, zone *time.Location) (first, last time.Time) {
 	for t := wall.Add(-farthestZone).In(zone); t.Before(wall.Add(farthestZone)); {
 		_, offset := t.Zone()
 		_, end := t.ZoneBounds()
 		at := wall.Add(-time.Duration(offset) * time.Second) // if the offset of t holds then
-		if at.Before(t) {
-			at = t
-		} else {
+		if at.After(t) {
 			last = at
+		} else {
+			at = t
 		}
-		ends := !end.IsZero() && !at.Before(end)
-		if ends {
+		if !end.IsZero() && !at.Before(end) {
 			last = end
 		} else if first.IsZero() {
 			first = at
@@ -104,8 +120,8 @@ func (q question) localText(t time.Time) string {
 	if t.Sub(q.now) < 24*time.Hour {
 		layout = "15:04"
 	}
-	zone, err := time.LoadLocation(q.on.Quiet.Zone)
-	if err != nil || q.on.Quiet.Zone == "" {
+	zone, ok := loadZone(q.on.Quiet.Zone)
+	if !ok || q.on.Quiet.Zone == "" {
 		zone, layout = time.UTC, layout+" UTC"
 	}
 	return t.In(zone).Format(layout)

@@ -168,7 +168,7 @@ func exportedNames(t *testing.T, file string) (names int) {
 // unlinked are the modules that must not come into the program with a library that it uses.
 var unlinked = []string{"cloud.google.com/go/firestore", "cloud.google.com/go/storage", "cloud.google.com/go/monitoring", "github.com/envoyproxy"}
 
-func TestTheProgramLinksNoDatabaseOfGoogle(t *testing.T) {
+func TestTheProgramLinksZonesAndNoDatabaseOfGoogle(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", "idlepush/cmd/idlepush").Output()
 	if err != nil {
@@ -183,5 +183,8 @@ func TestTheProgramLinksNoDatabaseOfGoogle(t *testing.T) {
 	}
 	if !strings.Contains(string(out), "firebase.google.com/go/v4/messaging\n") {
 		t.Error("this test sees nothing")
+	}
+	if !strings.Contains(string(out), "\ntime/tzdata\n") {
+		t.Error("it does not link the time zones, which quiet hours need and the image lacks")
 	}
 }

@@ -37,7 +37,7 @@ type Rule struct {
 
 // Match is what a mail must be for a rule. All that is given must hold. Of several texts, one must.
 type Match struct {
-	From       []string `json:",omitempty"` // an address, a domain that begins with @, or a part of the name
+	From       []string `json:",omitempty"` // an address, a domain that begins with @, or a part of the name or address
 	To         []string `json:",omitempty"` // as From, of To and Cc
 	Subject    []string `json:",omitempty"` // a part
 	Folder     []string `json:",omitempty"` // the whole name

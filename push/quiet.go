@@ -65,7 +65,8 @@ type span struct{ from, to time.Time }
 // spans returns the quiet times that may reach from now to quietDays later, by their beginnings.
 func spans(hours []ring.Hours, now time.Time) (list []span) {
 	year, month, day := now.Date()
-	for ahead := -2; ahead <= quietDays; ahead++ { // those of the day before yesterday may end late if a day was left out
+	// Those of the day before yesterday may reach now if a day was left out.
+	for ahead := -2; ahead <= quietDays; ahead++ {
 		midnight := time.Date(year, month, day+ahead, 0, 0, 0, 0, time.UTC)
 		for _, h := range hours {
 			if !slices.Contains(h.Days, midnight.Weekday()) {

@@ -86,7 +86,7 @@ type Delivery struct {
 	Attempts        int           // tries that reached an answer or a failure
 	MaybeDelivered  bool          // pending: the device may show it after a try without an answer
 	Reason                        // of the last try that was no success
-	DeliveredBefore time.Time     // pending: when it was delivered with less content; zero: it was not
+	DeliveredBefore time.Time     // pending: when it came with less content; zero: it did not
 	HeldUntil       time.Time     // pending: it is held back until then; zero: it is not
-	Decision        ring.Decision // the last about it; without a Code nothing asked for more than to ring
+	Decision        ring.Decision // the last about it; see its Code
 }

@@ -1,7 +1,7 @@
 package push
 
-// decisionRow is a decision about a mail of ann@example.org on a Tuesday at 23:00, with features that
-// are separated by " + ".
+// decisionRow is a decision about a mail of ann@example.org on a Tuesday at 23:00, with features
+// that are separated by " + ".
 type decisionRow struct{ given, want string }
 
 var decisions = []decisionRow{

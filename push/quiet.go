@@ -89,8 +89,8 @@ func spans(hours []ring.Hours, now time.Time) (list []span) {
 const farthestZone = 26 * time.Hour
 
 // clockReads returns when a clock in the zone shows the date and time that wall has in UTC, or a
-// later one: first is when it does so for the first time, last when it does so for good. They differ
-// if the clock is set back over that time. If it is set forward over it, both are when it is.
+// later one: first is when it does so for the first time, last when it does so for good. They
+// differ if the clock is set back over that time. If it is set forward over it, both are that.
 func clockReads(wall time.Time, zone *time.Location) (first, last time.Time) {
 	for t := wall.Add(-farthestZone).In(zone); t.Before(wall.Add(farthestZone)); {
 		_, offset := t.Zone()

@@ -8,9 +8,9 @@ import (
 	"idlepush/ring"
 )
 
-// Replay returns how mails of the account would have rung on the device up to now, if these had been
-// the wishes when they came. It does what a Dispatcher does that sends at once, and counts no mail
-// as read.
+// Replay returns how mails of the account would have rung on the device up to now, if these had
+// been the wishes when they came. It does what a Dispatcher does that sends at once, and counts no
+// mail as read.
 func Replay(mails []ring.Mail, device idlepush.Device, account string, w ring.Wishes, on ring.DeviceWishes, burst int, now time.Time) ring.Replay {
 	r := replay{
 		question: question{account: account, wishes: foldWishes(w), device: device.ID, on: on},

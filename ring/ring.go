@@ -11,17 +11,17 @@ import (
 
 // Facts are what may decide about a mail. They are known whatever its content level is.
 type Facts struct {
-	From       string   `json:",omitempty"` // the address of the sender in lower case; empty: unknown
+	From       string   `json:",omitempty"` // the sender's address in lower case; empty: unknown
 	Name       string   `json:",omitempty"` // of the sender
-	To         []string `json:",omitempty"` // the addresses of To and Cc in lower case; at most MaxTo
+	To         []string `json:",omitempty"` // addresses of To and Cc in lower case, at most MaxTo
 	Subject    string   `json:",omitempty"`
 	Words      string   `json:",omitempty"` // the first words; empty: no rule asks for them
 	List       string   `json:",omitempty"` // of List-Id (RFC 2919), in lower case
 	Bulk       bool     `json:",omitempty"` // sent to many, or by a program
 	Attachment bool     `json:",omitempty"`
 	Size       int64    `json:",omitempty"` // bytes; 0: unknown
-	// Thread has digests of the Message-Ids of the mail and of those that it refers to: the first of
-	// the conversation first, its own last. At most MaxThread.
+	// Thread has digests of the Message-Ids of the mail and of those that it refers to: the first
+	// of the conversation first, its own last. At most MaxThread.
 	Thread []string `json:",omitempty"`
 	Answer bool     `json:",omitempty"` // an answer that is addressed to the mailbox
 	First  bool     `json:",omitempty"` // the first mail from this address

@@ -10,8 +10,8 @@ type Wishes struct {
 	Revision  uint64   `json:",omitempty"` // changes with every edit but that of Mutes
 	Name      string   `json:",omitempty"` // of the mailbox in titles; empty: its address
 	Color     string   `json:",omitempty"` // of the mailbox: #rrggbb; empty: none
-	Sound     string   `json:",omitempty"` // a sound that the app has; None: none; empty: that of the device
-	People    []string `json:",omitempty"` // addresses, and domains that begin with @, who break through
+	Sound     string   `json:",omitempty"` // one that the app has; None: none; empty: the device's
+	People    []string `json:",omitempty"` // who break through: addresses, @domains
 	Rules     []Rule   `json:",omitempty"` // the first that matches decides
 	Otherwise Action   `json:",omitzero"`  // if none matches
 	Mutes     []Mute   `json:",omitempty"`
@@ -37,7 +37,8 @@ type Rule struct {
 
 // Match is what a mail must be for a rule. All that is given must hold. Of several texts, one must.
 type Match struct {
-	From       []string `json:",omitempty"` // an address, a domain that begins with @, or a part of the name or address
+	// From has addresses, domains that begin with @, and parts of the name or address.
+	From       []string `json:",omitempty"`
 	To         []string `json:",omitempty"` // as From, of To and Cc
 	Subject    []string `json:",omitempty"` // a part
 	Folder     []string `json:",omitempty"` // the whole name
@@ -78,7 +79,7 @@ type Mute struct {
 	ID     string
 	Of     MuteOf
 	Sender string   `json:",omitempty"` // the address, of MuteSender
-	Thread []string `json:",omitempty"` // the first and the muted mail, of MuteConversation; see Facts
+	Thread []string `json:",omitempty"` // of MuteConversation: the first and the muted mail
 	Title  string   `json:",omitempty"` // the subject, of MuteConversation, to show it
 	Device string   `json:",omitempty"` // the device's id; empty: all of the person
 	Since  time.Time
@@ -99,7 +100,7 @@ const (
 type DeviceWishes struct {
 	Revision uint64              `json:",omitempty"` // changes with every edit
 	Quiet    Quiet               `json:",omitzero"`
-	Folders  map[string][]string `json:",omitempty"` // by account; of one without an entry all notify it
+	Folders  map[string][]string `json:",omitempty"` // by account; without an entry, all
 }
 
 // Quiet are the quiet hours of a device.

@@ -20,7 +20,7 @@ import (
 // quoted.
 const (
 	basicItems  = "UID FLAGS INTERNALDATE RFC822.SIZE "
-	fieldItems  = "BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT DATE MESSAGE-ID CONTENT-TYPE CONTENT-TRANSFER-ENCODING)]"
+	fieldItems  = "BODY.PEEK[HEADER.FIELDS (" + message.Fields + ")]"
 	headerItems = "BODY.PEEK[HEADER]<0.65536>" // for servers that find no fields at all
 	textItems   = " BODY.PEEK[TEXT]<0.4096>"
 )
@@ -38,8 +38,8 @@ type fetcher struct {
 	ahead *ahead
 }
 
-// maxOldWords is how many old messages of one look have their words read where reading them takes
-// further commands. More of them are an import, and hardly ring one by one.
+// maxOldWords is how many old messages of one look have their words and attachments read where that
+// takes further commands. More of them are an import, and hardly ring one by one.
 const maxOldWords = 5
 
 // terms are what holds for all messages of a folder in one step.
@@ -246,8 +246,8 @@ func (ft *fetcher) describe(m wire.Mail, t terms) (registry.Message, error) {
 	if isOld(m.Date, d.Date, t.lastLook, t.now) {
 		ft.old++
 	}
-	if d.Wanting && notRung.Code == "" && ft.old <= maxOldWords {
-		if err := ft.fetchWords(&d, t.folder, m.UID, fields); err != nil {
+	if (d.Wanting || d.Mixed) && notRung.Code == "" && ft.old <= maxOldWords {
+		if err := ft.readStructure(&d, t.folder, m.UID, fields); err != nil {
 			return registry.Message{}, err
 		}
 	}
@@ -260,7 +260,8 @@ func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t 
 	since := t.folder.cursor.Since
 	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date),
 		Old: isOld(m.Date, d.Date, t.lastLook, t.now), Past: !since.IsZero() && !m.Date.IsZero() && m.Date.Before(since),
-		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview, OneTimeCode: d.Code}.At(t.level)}
+		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview, OneTimeCode: d.Code}.At(t.level),
+		Facts:   ft.facts(d, m.Size)}
 }
 
 // maxRemembered is how many messages of a folder are remembered at first sight.
@@ -324,14 +325,19 @@ func (ft *fetcher) useOf(f *folder, uid imap.UID) (string, error) {
 // maxParts is how many parts of a message are looked through for text.
 const maxParts = 3
 
-// fetchWords describes a message by its first parts of text, because its beginning says too little.
-func (ft *fetcher) fetchWords(d *message.Description, f *folder, uid imap.UID, fields []byte) error {
+// readStructure describes a message by its parts, because its header and beginning say too little.
+// BODYSTRUCTURE takes a command of its own, which few messages need: in the FETCH of all it would
+// save them an answer, but one that is nested too deep, or broken, would cost the message.
+func (ft *fetcher) readStructure(d *message.Description, f *folder, uid imap.UID, fields []byte) error {
 	answer, err := ft.fetchMore(f, uid, "BODYSTRUCTURE")
 	if err != nil {
 		return err
 	}
+	if d.Mixed && len(answer.Structure) > 0 {
+		d.Facts.Attachment = wire.HasAttachment(answer.Structure)
+	}
 	sections := wire.TextParts(answer.Structure, maxParts)
-	if len(sections) == 0 {
+	if !d.Wanting || len(sections) == 0 {
 		return nil
 	}
 	var items []string

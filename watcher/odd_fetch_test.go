@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -57,7 +58,18 @@ func TestOddFetch(t *testing.T) {
 		"is not there for two FETCHes":             {odd: answersSome("UID FETCH", first(2), "TAG NO [UNAVAILABLE] UID FETCH Server error - Please try again later\r\n"), within: 40 * time.Second},
 		"announces a mail before it can be had":    {odd: answersSome("UID FETCH", soon(2*time.Second), "TAG OK Success\r\n"), within: 5 * time.Second},
 		"loses a mail at FETCH, and gets the next": {odd: losesOne},
+		"does not list the parts of a mail":        {odd: partsAre("TAG NO cannot\r\n"), mail: inParts},
+		"nests the parts of a mail too deep":       {odd: partsAre("* 2 FETCH (UID 2 BODYSTRUCTURE " + strings.Repeat("(", 40)), mail: inParts, within: time.Minute},
+		"ends a list of parts before its time":     {odd: partsAre("* 2 FETCH (UID 2 BODYSTRUCTURE (((\r\nTAG OK done\r\n"), mail: inParts},
 	})
+}
+
+// inParts is letter, with parts that may be attachments.
+var inParts = imaptest.Message{Header: strings.Replace(letter.Header, "text/plain; charset=utf-8", "multipart/mixed; boundary=b", 1), Text: "--b\r\n\r\n" + letter.Text + "--b--\r\n"}
+
+// partsAre answers BODYSTRUCTURE.
+func partsAre(text string) oddity {
+	return answersSome("UID FETCH", holding("BODYSTRUCTURE"), text+"\r\n")
 }
 
 // losesOne removes the message that is fetched first, and delivers another.

@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/discover":         {"idlepush/codes", "idlepush/netguard", "idlepush/watcher/wire"},
 	"idlepush/watcher/oauth":            {"idlepush", "idlepush/codes", "idlepush/netguard"},
 	"idlepush/watcher/oauth/oauthtest":  {"idlepush", "idlepush/netguard", "idlepush/registry/registrytest", "idlepush/watcher/oauth"},
-	"idlepush/watcher/message":          {"idlepush/cleantext"},
+	"idlepush/watcher/message":          {"idlepush/cleantext", "idlepush/ring"},
 	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message", "idlepush/watcher/oauth", "idlepush/ring"},
 	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
 	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/ring"},

@@ -1,5 +1,5 @@
 // Package message reads what a mail says: its sender, its subject, its first words, a one-time
-// code, and a fingerprint by which it is known again.
+// code, the facts by which it rings, and a fingerprint by which it is known again.
 //
 // [Describe] reads a header with the beginning of the text, [Description.ReadParts] single parts.
 // Both take bytes from strangers, cut anywhere and broken in every way, and return text that is
@@ -22,12 +22,14 @@ import (
 	"time"
 
 	"idlepush/cleantext"
+	"idlepush/ring"
 )
 
 // How much of a message is read to describe it, in bytes. What lies beyond is not looked at, so no
 // message is dear to describe.
 const (
-	headerBytes = 64 << 10
+	headerBytes = 256 << 10
+	fieldBytes  = 16 << 10
 	textBytes   = 4 << 10
 	partBytes   = 32 << 10 // of a part, if textBytes held no words
 )
@@ -61,12 +63,21 @@ type Description struct {
 	// read it, or before the code that the mail announces: its first part of text may say more; see
 	// ReadParts.
 	Wanting bool
+	// Facts are all but the words, the size, and what others must know: whether an answer is
+	// addressed to the mailbox, and whether the sender is known.
+	Facts   ring.Facts
+	Answers bool // it refers to another mail
+	Mixed   bool // Facts.Attachment is a guess: the parts of the mail may say something else
 }
 
-// Describe says what a message is. header is the answer to BODY.PEEK[HEADER.FIELDS (FROM SENDER
-// SUBJECT DATE MESSAGE-ID CONTENT-TYPE CONTENT-TRANSFER-ENCODING)], text the first textBytes of
-// BODY[TEXT], or nil for no preview. Both come from strangers: they may be cut anywhere, broken in
-// every way, or hostile, and get the best description that can be made of them.
+// Fields are those of a header that Describe and Fingerprint look at.
+const Fields = "FROM SENDER TO CC SUBJECT DATE MESSAGE-ID IN-REPLY-TO REFERENCES LIST-ID LIST-UNSUBSCRIBE PRECEDENCE AUTO-SUBMITTED " +
+	"CONTENT-TYPE CONTENT-TRANSFER-ENCODING"
+
+// Describe says what a message is. header is the answer to BODY.PEEK[HEADER.FIELDS (…)] of Fields,
+// text the first textBytes of BODY[TEXT], or nil for no preview. Both come from strangers: they may
+// be cut anywhere, broken in every way, or hostile, and get the best description that can be made
+// of them.
 func Describe(header, text []byte) Description {
 	header = header[:min(len(header), headerBytes)]
 	fields, _ := parseFields(header)
@@ -77,7 +88,7 @@ func Describe(header, text []byte) Description {
 	subject := cleantext.Line(decodeWords(decodeRaw(fields["subject"], charset)), subjectRunes)
 	lines := linesOf(subject, preview.source)
 	code := lines.oneTimeCode()
-	return Description{
+	d := Description{
 		From:      from,
 		Address:   address,
 		Subject:   subject,
@@ -87,6 +98,8 @@ func Describe(header, text []byte) Description {
 		Code:      code,
 		Wanting:   cut && (preview.text == "" || preview.doubts || code == "" && lines.announceCode()),
 	}
+	d.setFacts(fields, charset)
+	return d
 }
 
 // Part is one part of a message: the answers to BODY.PEEK[n.MIME] and BODY.PEEK[n], or, if the
@@ -147,7 +160,7 @@ func messageID(value []byte) string {
 }
 
 // fields are the header fields of a message or of a part, unfolded, by their name in lower case; of
-// fields that come twice the first that says something.
+// fields that come twice the first that says something, and of each fieldBytes.
 type fields map[string][]byte
 
 // parseFields reads fields up to the empty line and returns what follows that.
@@ -162,7 +175,7 @@ func parseFields(raw []byte) (fields, []byte) {
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if open != "" {
-				found[open] = append(found[open], line...)
+				found[open] = append(found[open], line[:min(len(line), fieldBytes-len(found[open]))]...)
 			}
 			continue
 		}
@@ -172,7 +185,7 @@ func parseFields(raw []byte) (fields, []byte) {
 			open = ""
 			continue
 		}
-		found[open] = slices.Clone(value)
+		found[open] = slices.Clone(value[:min(len(value), fieldBytes)])
 	}
 	return found, raw
 }

@@ -26,6 +26,29 @@ func TextParts(structure []byte, most int) (sections []string) {
 	return sections
 }
 
+// HasAttachment reports whether a BODYSTRUCTURE lists an attachment: a part that is called one, or
+// that is neither text, nor a signature, nor a picture that the text shows.
+func HasAttachment(structure []byte) bool {
+	found := false
+	walk(structure, "", func(_ string, fields [][]byte) bool {
+		if len(fields) < 2 {
+			return true
+		}
+		media, subtype := strings.ToLower(string(fields[0])), strings.ToLower(string(fields[1]))
+		switch {
+		case media == "application" && (strings.HasSuffix(subtype, "-signature") || subtype == "pgp-encrypted"):
+		case isAttachment(fields):
+			found = true
+		case media == "image":
+			found = len(fields) < 4 || len(fields[3]) == 0 // a Content-ID, by which the text names it
+		default:
+			found = media != "text" && media != "multipart"
+		}
+		return !found
+	})
+	return found
+}
+
 // maxDepth is how deep multiparts may be nested. The framer bounds parentheses, but not those
 // behind a quotation mark that stands for itself.
 const maxDepth = 32

@@ -8,10 +8,13 @@ import (
 	"idlepush/watcher/message"
 )
 
-// facts returns the facts of a mail of this size in bytes.
-func (ft *fetcher) facts(d message.Description, size int64) ring.Facts {
+// facts returns the facts of a mail of this size in bytes, with its first words if they are wanted.
+func (ft *fetcher) facts(d message.Description, size int64, words bool) ring.Facts {
 	facts := d.Facts
 	facts.Size = size
+	if words {
+		facts.Words = d.Preview
+	}
 	facts.Answer = d.Answers && slices.ContainsFunc(facts.To, func(to string) bool {
 		return isAddressOf(to, ft.account.Email) || isAddressOf(to, ft.account.Username)
 	})

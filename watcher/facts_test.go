@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -15,6 +17,7 @@ import (
 func TestFacts(t *testing.T) {
 	t.Parallel()
 	t.Run("each mail of Dovecot has its facts", dovecotFacts)
+	t.Run("words are kept if a rule asks for them, whatever may leave the house", wordsOnDemand)
 	t.Run("an address of the mailbox may have a subaddress", ownAddresses)
 }
 
@@ -75,6 +78,41 @@ func dovecotFacts(t *testing.T) {
 	if first, second, third := got[0].Facts.Thread, got[1].Facts.Thread, got[2].Facts.Thread; !slices.Equal(second[:1], first) || !slices.Equal(third[:2], second) {
 		t.Errorf("the threads are %q, %q, %q", first, second, third)
 	}
+}
+
+func wordsOnDemand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{}
+		h, _, _, stop := pooled(t, script)
+		defer stop()
+		h.device.Content = idlepush.LevelSender
+		if _, err := h.store.Devices.Update(h.device, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		var w ring.Wishes
+		for _, rules := range [][]ring.Rule{nil, {{If: ring.Match{Words: []string{"engine"}}}}, {}} {
+			w.Rules = rules
+			var err error
+			if w, err = h.store.Accounts.SetWishes(h.account.Owner, h.account.ID, w, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			script.Deliver(letter)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		var words []string
+		for _, n := range h.mails(t) {
+			words = append(words, n.Facts.Words)
+			if n.Facts.Subject != letterContent.Subject || n.Facts.From != "ada@example.org" || n.Content.Preview+n.Content.Subject != "" {
+				t.Errorf("%+v, and of the facts %s, %s", n.Content, n.Facts.From, n.Facts.Subject)
+			}
+		}
+		if want := []string{"", letterContent.Preview, ""}; !slices.Equal(words, want) {
+			t.Errorf("words are %q", words)
+		}
+	})
 }
 
 func ownAddresses(t *testing.T) {

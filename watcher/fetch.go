@@ -46,18 +46,19 @@ const maxOldWords = 5
 type terms struct {
 	folder   *folder
 	level    idlepush.Level
+	words    bool // a rule asks for the first words, whatever the level is
 	lastLook time.Time
 	now      time.Time
 }
 
-// terms reads the content level of the account.
+// terms reads the content level of the account, and what its rules ask for.
 func (ft *fetcher) terms(f *folder) (terms, error) {
-	level, _, err := ft.store.Level(ft.account.ID)
+	level, words, err := ft.store.Level(ft.account.ID)
 	if err != nil {
 		return terms{}, &storeError{err}
 	}
 	now := ft.host.clock.now()
-	return terms{f, level, earlier(f.cursor.Seen, now), now}, nil // the clock may have been ahead
+	return terms{f, level, words, earlier(f.cursor.Seen, now), now}, nil // the clock may have been ahead
 }
 
 // fetch describes the messages of these UIDs of the open folder, in their order. It leaves out
@@ -199,7 +200,7 @@ func (ft *fetcher) items(t terms) string {
 	if ft.wholeHeaders {
 		items = basicItems + headerItems
 	}
-	if t.level.Allows(idlepush.LevelPreview) {
+	if t.words || t.level.Allows(idlepush.LevelPreview) {
 		items += textItems
 	}
 	return items
@@ -261,7 +262,7 @@ func (ft *fetcher) message(m wire.Mail, fields []byte, d message.Description, t 
 	return registry.Message{UID: uint32(m.UID), Fingerprint: message.Fingerprint(fields, m.Size, m.Date),
 		Old: isOld(m.Date, d.Date, t.lastLook, t.now), Past: !since.IsZero() && !m.Date.IsZero() && m.Date.Before(since),
 		Content: idlepush.Content{From: d.From, Subject: d.Subject, MessageID: d.MessageID, Preview: d.Preview, OneTimeCode: d.Code}.At(t.level),
-		Facts:   ft.facts(d, m.Size)}
+		Facts:   ft.facts(d, m.Size, t.words)}
 }
 
 // maxRemembered is how many messages of a folder are remembered at first sight.

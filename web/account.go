@@ -14,10 +14,12 @@ import (
 	"idlepush/registry"
 )
 
-// Account is one watched mailbox. A token of device scope sees only its id and email.
+// Account is one watched mailbox. A token of device scope sees only its id, and what it is called.
 type Account struct {
 	ID    string `json:"id"`
 	Email string `json:"email" doc:"The mail address"`
+	Name  string `json:"name,omitempty" doc:"What oneself calls it, by its wishes; absent: nothing else than its address"`
+	Color string `json:"color,omitempty" doc:"Its colour by one's wishes, such as #1a73e8; absent: none"`
 	*AccountDetails
 }
 
@@ -133,6 +135,13 @@ type accountHandlers struct {
 // account returns the fields of an account that the caller may see.
 func (h *accountHandlers) account(c caller, a idlepush.Account) (Account, error) {
 	out := Account{ID: a.ID, Email: a.Email}
+	if c.scope != admin {
+		w, err := h.accounts.Wishes(c.user.ID, a.ID)
+		if err != nil && !errors.Is(err, registry.ErrNotFound) { // the share may have ended meanwhile
+			return out, err
+		}
+		out.Name, out.Color = w.Name, w.Color
+	}
 	if c.scope != device {
 		status, err := h.accountStatus(a)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/ring"
 )
 
 // Codes are those of a [Problem] that web gives itself.
@@ -76,6 +77,7 @@ var Codes = []codes.Entry{
 	{Code: "too_many_accounts", Text: "One person can have {limit} mailboxes. Remove one that is no longer needed, then try again."},
 	{Code: "too_many_tokens", Text: "One person can have {limit} tokens. Remove one that is no longer used, then try again."},
 	{Code: "too_many_passkeys", Text: "One person can have {limit} passkeys. Remove one that is no longer used, then try again."},
+	{Code: "too_many_mutes", Text: "One person can mute {limit} things of a mailbox. Let something ring again, then try again."},
 	{Code: "too_many_invites", Text: "One person can have {limit} open invites. Withdraw one, or wait until one is accepted or expires."},
 	{Code: "no_client", Text: "This server is not registered with {provider} yet, so nobody can sign in there. Ask its admin to set a client of {provider}.", Cases: map[string]string{
 		caseAdmin: "This server is not registered with {provider} yet. Register it there, and enter the client id and the secret on the page “People”.",
@@ -97,6 +99,7 @@ var Codes = []codes.Entry{
 		caseConsent:    "Give the password, or else a consent from a sign-in with the provider.",
 		casePassword:   "This is required for a new password.",
 		caseProof:      "Give the password, or else a passkey.",
+		caseAppToken:   "A token of device scope mutes for its own device only: give its id.",
 		caseTransport:  "This is required for this transport.",
 	}},
 	{Code: "field_forbidden", Text: "This must be left out.", Cases: map[string]string{
@@ -115,6 +118,7 @@ var Codes = []codes.Entry{
 		caseRenewal:     "This does not go with the other fields: give only the account to renew its consent.",
 		caseNoOAuth:     "This mailbox is opened by a password: give a new one instead.",
 		caseNoSession:   "A bearer token has no browser that comes back: let the person enter a code (device).",
+		caseMute:        "This does not go with what is to be muted: leave it out.",
 	}},
 	{Code: "field_unknown", Text: "This is not known."},
 	{Code: "field_unreadable", Text: "This cannot be read."},
@@ -148,8 +152,25 @@ var Codes = []codes.Entry{
 	{Code: "field_bad_host", Text: "This must be a host name or an IP address, without a port; an international name in its xn-- form."},
 	{Code: "field_bad_client_id", Text: "{provider} gives out no such client ID. One looks such as {example}."},
 	{Code: "field_bad_fingerprint", Text: "This must be the SHA-256 fingerprint of a certificate: 32 pairs of hexadecimal digits in upper case, with colons in between."},
-	{Code: "field_unknown_folder", Text: "The server has no such folder."},
+	{Code: "field_unknown_folder", Text: "The server has no such folder.", Cases: map[string]string{
+		caseUnwatched: "The mailbox does not watch such a folder. Choose one of those that it watches.",
+	}},
 	{Code: "field_bad_folder_name", Text: "This must be the name of a folder, of at most {limit} bytes and without control or invisible characters."},
+	{Code: "field_unknown_device", Text: "This is no device of this person."},
+	{Code: "field_unknown_mail", Text: "There is no such mail of this mailbox, or it is too old."},
+	{Code: "field_not_muted", Text: "This cannot be muted.", Cases: map[string]string{
+		string(ring.MuteSender):       "This mail does not name its sender. Mute the mailbox instead.",
+		string(ring.MuteConversation): "This mail belongs to no conversation that can be recognized. Mute its sender instead.",
+	}},
+	{Code: "field_bad_color", Text: "This must be a colour such as #1a73e8."},
+	{Code: "field_bad_sound", Text: "This must be the name of a sound: letters, digits, and . _ - in between."},
+	{Code: "field_bad_person", Text: "This must be a mail address, or a domain such as @example.org; an international domain in its xn-- form."},
+	{Code: "field_bad_zone", Text: "This must be the IANA name of a time zone, such as Europe/Berlin."},
+	{Code: "field_bad_clock", Text: "This must be a time of day from 00:00 to 23:59."},
+	{Code: "field_quiet_too_long", Text: "Quiet hours that hold mail back may last {limit} hours at most. Let them end in between, or have mail shown without a sound."},
+	{Code: "field_not_time", Text: "This must be a time such as 2026-11-30T07:00:00Z."},
+	{Code: "field_past", Text: "This must be in the future."},
+	{Code: "field_too_late", Text: "This must be within {limit} days. Leave it out for ever."},
 	{Code: "field_control_characters", Text: "This must have no control or invisible characters."},
 	{Code: "field_line_break", Text: "This must have no line break."},
 
@@ -190,6 +211,8 @@ const (
 	caseNoOAuth      = "no_oauth"
 	caseNoSession    = "no_session"
 	caseNoURL        = "no_public_url"
+	caseUnwatched    = "unwatched"
+	caseMute         = "mute"
 )
 
 // sentences are those that web makes itself.
@@ -202,7 +225,7 @@ func (s *Server) documentCodes(t codes.Table) {
 	for _, c := range t.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
-	for _, name := range []string{"AccountStatus", "ConsentView", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
+	for _, name := range []string{"AccountStatus", "ConsentView", "Decision", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
 		p := schemas[name].Properties["code"]
 		p.Type, p.Ref = "", "#/components/schemas/Code"
 	}

@@ -28,6 +28,9 @@ func FuzzRequestBodies(f *testing.F) {
 		{"POST /devices", annas, apnsDevice().with("environment", "sandbox").with("topic", "org.example.app").with("content", "preview")},
 		{"POST /devices", annas, browser().with("transport", "unifiedpush")},
 		{"PATCH /devices/DEVICE", annas, object{"token": "y", "name": "x", "accounts": nil, "encryption": nil, "content": "wake"}},
+		{"PUT /accounts/ACCOUNT/wishes", annas, fullWishes()},
+		{"POST /accounts/ACCOUNT/mutes", annas, object{"of": "sender", "sender": "oma@example.org", "until": "2090-01-02T03:04:05Z"}},
+		{"PUT /devices/DEVICE/wishes", annas, quietly("people", true)},
 	}
 	for i, r := range routes {
 		seed, err := json.Marshal(r.seed)

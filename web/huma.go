@@ -31,6 +31,7 @@ var checks = []struct {
 	{&validation.MsgExpectedBoolean, "field_not_boolean", ""},
 	{&validation.MsgExpectedArray, "field_not_list", ""},
 	{&validation.MsgExpectedObject, "field_not_object", ""},
+	{&validation.MsgExpectedRFC3339DateTime, "field_not_time", ""},
 }
 
 // huma keeps these in package variables. By default it would check field names only in their exact

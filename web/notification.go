@@ -9,6 +9,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 // Notification is one notification with its deliveries to the devices of the user who asks.
@@ -31,25 +32,41 @@ type Notification struct {
 // MailDetails are the fields of a notification that describe its mail.
 type MailDetails struct {
 	From    string    `json:"from,omitempty" doc:"Sender of the mail"`
+	Sender  string    `json:"sender,omitempty" doc:"The address of the sender; absent: the mail does not name it"`
 	Subject string    `json:"subject,omitempty"`
 	Preview string    `json:"preview,omitempty" doc:"The first words"`
 	OneTime string    `json:"one_time_code,omitempty" doc:"A code that the mail brings, to log in somewhere: 4 to 8 digits, or letters and digits"`
 	Link    string    `json:"link,omitempty" doc:"mail: where to read it, by the template of its account. If another user owns the account, that user chose it: show its host before it is opened"`
 	Cleared time.Time `json:"cleared,omitzero" doc:"mail: when it was found to be read or removed elsewhere; absent: not yet"`
+	Mutes   []string  `json:"mutes,omitempty" enum:"sender,conversation,mailbox" doc:"mail and summary: what of it can be muted, with POST /accounts/{id}/mutes"`
 }
 
 // Delivery is the state of a notification on one device.
 type Delivery struct {
 	Device   string            `json:"device" doc:"Device id"`
 	Name     string            `json:"name" doc:"The device's name"`
-	State    string            `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed" doc:"combined: it is part of the summary into; pending: not delivered yet, or delivered without sender and subject, which follow"`
+	State    string            `json:"state" enum:"pending,delivered,cleared,combined,expired,refused,removed,skipped" doc:"skipped: it is not to ring on the device, see decision; combined: it is part of the summary into; pending: not delivered yet, or delivered without sender and subject, which follow"`
 	At       time.Time         `json:"at,omitzero" doc:"When it reached this state, or of the last try while pending; absent: not tried yet"`
-	Until    time.Time         `json:"until,omitzero" doc:"pending: it is held back until then, because the device has rung burst-limit times; absent: it is not"`
+	Until    time.Time         `json:"until,omitzero" doc:"pending: it is held back until then, see decision; absent: it is not"`
 	Into     string            `json:"into,omitempty" doc:"combined: the stable id of the summary"`
 	Attempts int               `json:"attempts"`
 	Code     codes.Code        `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
 	Params   map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Reason   string            `json:"reason,omitempty" doc:"The same, for people"`
+	Decision *decision         `json:"decision,omitempty" doc:"How it rings on the device, as it was decided last; absent: that was not decided yet"`
+}
+
+// decision is what was decided about a notification on a device.
+type decision struct {
+	Verdict string            `json:"verdict" enum:"now,held,silent,not" doc:"now: it rings; held: it waits; silent: it is shown without a sound; not: it is not shown"`
+	Until   time.Time         `json:"until,omitzero" doc:"held: when it is decided again"`
+	Code    codes.Code        `json:"code,omitempty" doc:"What decided that, for programs; absent: nothing asked for anything else than to ring"`
+	Params  map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Text    string            `json:"text,omitempty" doc:"What decided that, for people"`
+}
+
+func decisionOf(t codes.Table, d ring.Decision) decision {
+	return decision{Verdict: string(d.Verdict), Until: utc(d.Until), Code: d.Code, Params: d.Params, Text: t.Sentence(d.Code, d.Params)}
 }
 
 // historyView holds what the notifications of a user are shown with.
@@ -97,7 +114,9 @@ func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool)
 			level = idlepush.LevelSubject // what it is to fetch
 		}
 		n.Content = n.Content.At(level)
-		told := slices.ContainsFunc(n.Deliveries, func(to idlepush.Delivery) bool { return to.Device == d.ID })
+		told := slices.ContainsFunc(n.Deliveries, func(to idlepush.Delivery) bool {
+			return to.Device == d.ID && to.State != idlepush.DeliverySkipped
+		})
 		return n, told && (n.Account == "" || d.Accounts == nil || slices.Contains(d.Accounts, n.Account))
 	}
 	return n, false
@@ -108,11 +127,18 @@ func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool)
 func (v historyView) notification(n idlepush.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
 		Code: n.Code, Params: n.Params, Text: v.codes.Sentence(n.Code, n.Params), Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
-		MailDetails: MailDetails{From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, OneTime: n.Content.OneTimeCode,
+		MailDetails: MailDetails{From: n.Content.From, Mutes: mutesOf(n), Subject: n.Content.Subject, Preview: n.Content.Preview, OneTime: n.Content.OneTimeCode,
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
+	if n.Content.From != "" {
+		out.Sender = n.Facts.From
+	}
 	for _, d := range n.Deliveries {
 		if device, own := v.devices[d.Device]; own {
-			out.Deliveries = append(out.Deliveries, Delivery{d.Device, device.Name, string(d.State), utc(d.At), utc(d.HeldUntil), d.Into, d.Attempts, d.Code, d.Params, v.codes.Sentence(d.Code, d.Params)})
+			one := Delivery{Device: d.Device, Name: device.Name, State: string(d.State), At: utc(d.At), Until: utc(d.HeldUntil), Into: d.Into, Attempts: d.Attempts, Code: d.Code, Params: d.Params, Reason: v.codes.Sentence(d.Code, d.Params)}
+			if d.Decision.Verdict != "" {
+				one.Decision = new(decisionOf(v.codes, d.Decision))
+			}
+			out.Deliveries = append(out.Deliveries, one)
 		}
 	}
 	return out
@@ -144,13 +170,37 @@ func (h *notificationHandlers) getNotification(_ context.Context, c caller, in *
 	if err != nil {
 		return nil, err
 	}
-	n, err := h.history.Get(c.user.ID, in.ID, time.Now())
+	n, err := h.get(c, view, in.ID)
 	if err != nil {
 		return nil, err
 	}
+	return &body[Notification]{view.notification(n)}, nil
+}
+
+// get returns what the caller, whose view it is, may see of a notification. It returns
+// registry.ErrNotFound if that is nothing.
+func (h *notificationHandlers) get(c caller, view historyView, id string) (idlepush.Notification, error) {
+	n, err := h.history.Get(c.user.ID, id, time.Now())
+	if err != nil {
+		return n, err
+	}
 	n, visible := view.seen(n)
 	if !visible {
-		return nil, registry.ErrNotFound
+		err = registry.ErrNotFound
 	}
-	return &body[Notification]{view.notification(n)}, nil
+	return n, err
+}
+
+// seenMail returns what the caller may see of a mail of the account. It returns
+// registry.ErrNotFound if that is nothing.
+func (h *notificationHandlers) seenMail(c caller, account, id string) (idlepush.Notification, error) {
+	view, err := h.historyView(c)
+	if err != nil {
+		return idlepush.Notification{}, err
+	}
+	n, err := h.get(c, view, id)
+	if err == nil && (n.Kind != idlepush.KindMail || n.Account != account) {
+		err = registry.ErrNotFound
+	}
+	return n, err
 }

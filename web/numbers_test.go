@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/ring"
 )
 
 // checkDocs fails the test if the page of the docs does not have the words, in any line breaks.
@@ -31,6 +32,19 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Run("how long a password may be", docsPasswordLength)
 	t.Run("how long a password proves who asks", docsPasswordProof)
 	t.Run("how long a consent waits", docsConsent)
+	t.Run("how much can be wished", docsWishes)
+}
+
+func docsWishes(t *testing.T) {
+	t.Parallel()
+	checkDocs(t, "api.md", fmt.Sprintf("- **`people`** (up to %d)", ring.MaxPeople))
+	checkDocs(t, "api.md", fmt.Sprintf("- **`rules`** (up to %d)", ring.MaxRules))
+	checkDocs(t, "api.md", "`until` is when it ends, within 366 days")
+	checkDocs(t, "api.md", "until they end, for at most 64 hours")
+	checkDocs(t, "api.md", fmt.Sprintf("One person can mute %d things", ring.MaxMutes))
+	if maxMuteDays != 366 || maxHold != 64 {
+		t.Errorf("they are %d and %d", maxMuteDays, maxHold)
+	}
 }
 
 func docsConsent(t *testing.T) {

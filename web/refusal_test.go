@@ -14,11 +14,13 @@ import (
 // long returns a text of n characters with the marker.
 func long(n int) string { return marker + strings.Repeat("x", n-len(marker)) }
 
-// refusals are invalid requests, with the field for which each is refused.
-var refusals = []struct {
+// refusal is an invalid request, with the field for which it is refused.
+type refusal struct {
 	route, field string
 	body         object
-}{
+}
+
+var refusals = []refusal{
 	{"POST /setup", "token", object{"name": "Anna", "password": password}},
 	{"POST /setup", "password", object{"token": marker, "name": "Anna", "password": long(1025)}},
 	{"POST /login", "name", object{"password": password}},
@@ -160,13 +162,16 @@ func refusalsByField(t *testing.T) {
 	h.server.limits.addresses = newLimiter(1000, 1)
 	ids := furnish(h)
 	before := h.stored()
-	for _, row := range refusals {
+	for _, row := range slices.Concat(refusals, wishRefusals) {
 		method, path, _ := strings.Cut(row.route, " ")
 		for name, id := range ids {
 			path = strings.Replace(path, name, id, 1)
 		}
 		if row.body["account"] == "ACCOUNT" {
 			row.body = row.body.with("account", ids["ACCOUNT"])
+		}
+		if row.body["notification"] == "NOTIFICATION" {
+			row.body = row.body.with("notification", ids["NOTIFICATION"])
 		}
 		a := h.call(h.anna.full, method, path, row.body, 422)
 		if a.body["code"] != "invalid" {
@@ -193,7 +198,20 @@ func (h *testServer) stored() []any {
 	fatal(h.t, err)
 	user, err := h.store.Users.Get(h.anna.id)
 	fatal(h.t, err)
-	return []any{tokens, accounts, devices, user}
+	all := []any{tokens, accounts, devices, user}
+	for _, a := range accounts {
+		w, err := h.store.Accounts.Wishes(h.anna.id, a.ID)
+		if a.Visible(h.anna.id) {
+			fatal(h.t, err)
+			all = append(all, w)
+		}
+	}
+	for _, d := range devices {
+		w, err := h.store.Devices.Wishes(d.ID)
+		fatal(h.t, err)
+		all = append(all, w)
+	}
+	return all
 }
 
 func refusalOfNoJSON(t *testing.T) {

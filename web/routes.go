@@ -29,6 +29,7 @@ type handlers struct {
 	notifications *notificationHandlers
 	events        *eventHandlers
 	advice        *adviceHandlers
+	wishes        *wishHandlers
 }
 
 func newHandlers(c Config, g *guard, l *limits) *handlers {
@@ -47,6 +48,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 	h.accounts.consents = h.consents
 	h.passkeys = &passkeyHandlers{logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	h.users.passkeys = h.passkeys
+	h.wishes = &wishHandlers{accounts: h.accounts, devices: h.devices, notifications: h.notifications}
 	h.invites = &inviteHandlers{users: c.Users, logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	return h
 }
@@ -101,6 +103,7 @@ func (s *Server) routes(h *handlers, c Config) {
 	s.mailRoutes(h)
 
 	s.deviceRoutes(h)
+	s.wishRoutes(h.wishes)
 
 	add(s, route{full | given, "GET /events", "events", 200, "Changes as server-sent events"}, h.events.events)
 	add(s, route{anyone, "GET /vapid", "getVAPID", 200, "The application server key, for a Web Push subscription"}, h.devices.getVAPID)
@@ -128,6 +131,16 @@ func (s *Server) deviceRoutes(h *handlers) {
 
 	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first; with a token of device scope those that its device was told, at its content level"}, h.notifications.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
+}
+
+// wishRoutes adds the routes about when mail rings.
+func (s *Server) wishRoutes(h *wishHandlers) {
+	add(s, route{full, "GET /accounts/{id}/wishes", "getWishes", 200, "What oneself wishes of an account: its name, people, rules and mutes"}, h.getWishes)
+	add(s, route{full, "PUT /accounts/{id}/wishes", "putWishes", 200, "Replace what oneself wishes of an account, but for the mutes; what is absent is removed"}, h.putWishes)
+	add(s, route{device | full, "POST /accounts/{id}/mutes", "createMute", 201, "Mute an account, a sender or a conversation for oneself; with a token of device scope for its device. It replaces what mutes the same"}, h.createMute)
+	add(s, route{device | full, "DELETE /accounts/{id}/mutes/{mute}", "deleteMute", 204, "Let it ring again; with a token of device scope what is muted on its device only"}, h.deleteMute)
+	add(s, route{device | full, "GET /devices/{id}/wishes", "getDeviceWishes", 200, "What is wished of a device: its quiet hours and folders"}, h.getDeviceWishes)
+	add(s, route{device | full, "PUT /devices/{id}/wishes", "putDeviceWishes", 200, "Replace what is wished of a device; what is absent is removed"}, h.putDeviceWishes)
 }
 
 // mailRoutes adds the routes about mailboxes: how they are found, opened and shared.

@@ -8,6 +8,7 @@ import (
 
 	"idlepush"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 // admission is a route with a body that it takes. Its statuses are those for requests about a thing
@@ -72,6 +73,10 @@ var admissions = []admission{
 	{"PATCH /accounts/ACCOUNT", object{"enabled": false}, 401, 403, 200, 404, 200, false},
 	{"PATCH /accounts/ACCOUNT", object{"password": password, "shared_with": "BEN"}, 401, 403, 200, 404, 200, false},
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204, false},
+	{"GET /accounts/ACCOUNT/wishes", nil, 401, 403, 200, 404, 403, false},
+	{"PUT /accounts/ACCOUNT/wishes", object{"revision": 0}, 401, 403, 200, 404, 403, false},
+	{"POST /accounts/ACCOUNT/mutes", object{"of": "mailbox", "device": "DEVICE"}, 401, 201, 201, 404, 403, false},
+	{"DELETE /accounts/ACCOUNT/mutes/MUTE", nil, 401, 204, 204, 404, 403, false},
 	{"GET /clients", nil, 401, 403, 200, 403, 200, false},
 	{"PATCH /clients/google", object{"client_id": "x"}, 401, 403, 200, 403, 200, true},
 	{"POST /consents", mailbox().with("password", nil).with("oauth", "yahoo"), 401, 403, 201, 201, 403, false},
@@ -90,6 +95,8 @@ var admissions = []admission{
 	{"DELETE /devices/DEVICE", nil, 401, 204, 204, 404, 403, false},
 	{"POST /devices/DEVICE/test", nil, 401, 200, 200, 404, 200, false},
 	{"GET /devices/DEVICE/preview", nil, 401, 200, 200, 404, 200, false},
+	{"GET /devices/DEVICE/wishes", nil, 401, 200, 200, 404, 403, false},
+	{"PUT /devices/DEVICE/wishes", object{"revision": 0}, 401, 200, 200, 404, 403, false},
 	{"GET /notifications", nil, 401, 200, 200, 200, 403, false},
 	{"GET /notifications/NOTIFICATION", nil, 401, 200, 200, 404, 403, false},
 	{"GET /vapid", nil, 200, 200, 200, 200, 200, false},
@@ -123,6 +130,11 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 	if strings.Contains(path, "CONSENT") {
 		ids["CONSENT"] = h.call(h.anna.full, "POST", "/consents", mailbox().with("password", nil).with("oauth", "yahoo"), 201).id()
 	}
+	if strings.Contains(path, "MUTE") {
+		m, err := h.store.Accounts.Mute(h.anna.id, ids["ACCOUNT"], ring.Mute{Of: ring.MuteMailbox, Device: ids["DEVICE"]}, time.Now())
+		fatal(h.t, err)
+		ids["MUTE"] = m.ID
+	}
 	for name, id := range ids {
 		path = strings.Replace(path, name, id, 1)
 	}
@@ -144,6 +156,9 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 	}
 	if b["accounts"] != nil {
 		b = b.with("accounts", []string{ids["ACCOUNT"]})
+	}
+	if b["device"] != nil {
+		b = b.with("device", ids["DEVICE"])
 	}
 	if b["code"] != nil {
 		b = b.with("code", ids["CODE"])
@@ -172,6 +187,7 @@ func (row admission) operation() string {
 		path = strings.Replace(path, name, "{id}", 1)
 	}
 	path = strings.Replace(path, "/clients/google", "/clients/{provider}", 1)
+	path = strings.Replace(path, "MUTE", "{mute}", 1)
 	path, _, _ = strings.Cut(path, "?")
 	return strings.ToLower(method) + path
 }

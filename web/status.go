@@ -30,7 +30,7 @@ type AccountStatus struct {
 	IntervalParams map[string]string `json:"interval_params,omitempty" doc:"The parameters of interval_code"`
 	IntervalReason string            `json:"interval_reason,omitempty" doc:"Reason for interval, for people"`
 	Tour           int               `json:"tour,omitempty" doc:"How often folders other than INBOX are looked at, in seconds; absent: the server reports their changes, or none are watched"`
-	Unread         *int              `json:"unread,omitempty" doc:"Unread mails in the watched folders; absent: unknown"`
+	Unread         *int              `json:"unread,omitempty" doc:"Unread mails in the watched folders, as the badge counts them; absent: unknown, or not watched"`
 	NextTry        time.Time         `json:"next_try,omitzero" doc:"When a login that was refused is tried again; absent: nothing waits for that"`
 }
 
@@ -76,7 +76,7 @@ func (h *accountHandlers) accountStatus(a idlepush.Account) (AccountStatus, erro
 		}
 	}
 	unread, known, err := h.accounts.Unread(a.ID)
-	if known {
+	if known && a.Enabled {
 		st.Unread = &unread
 	}
 	return st, err

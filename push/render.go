@@ -12,6 +12,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 // payload is the JSON that a phone receives through any transport. Apps must ignore unknown fields
@@ -21,6 +22,8 @@ type payload struct {
 	Kind    idlepush.Kind `json:"kind"`
 	ID      string        `json:"id"`
 	Account string        `json:"account,omitempty"`
+	Silent  bool          `json:"silent,omitempty"`
+	Loud    bool          `json:"loud,omitempty"`
 	Folder  string        `json:"folder,omitempty"`
 	At      time.Time     `json:"at"`
 	Title   string        `json:"title,omitempty"`
@@ -31,8 +34,16 @@ type payload struct {
 	OneTime string        `json:"one_time_code,omitempty"`
 	Count   int           `json:"count,omitempty"`
 	Unread  *int          `json:"unread,omitempty"`
+	payloadMailbox
 	payloadReason
 	Clear []string `json:"clear,omitempty"`
+}
+
+// payloadMailbox is what the person wishes of the mailbox.
+type payloadMailbox struct {
+	Mailbox string `json:"mailbox,omitempty"` // name or address; empty: there is no other
+	Color   string `json:"color,omitempty"`
+	Sound   string `json:"sound,omitempty"`
 }
 
 // payloadReason says what needs attention.
@@ -57,6 +68,9 @@ const maxURL = 500
 // the URL of the page, or empty if it is unknown. texts has the codes of an attention and of a
 // summary.
 func Render(w registry.Work, page string, texts codes.Table) Message {
+	if most := idlepush.Level(w.Decision.Content); w.Device.Content.Allows(most) {
+		w.Device.Content = most
+	}
 	return renderSize(0, w, page, texts.Sentence(w.Notification.Code, w.Notification.Params))
 }
 
@@ -91,20 +105,20 @@ func clickURL(w registry.Work, page string) string {
 // clear, and last the sender and subject are cut short. The last size always fits, even at 6 bytes
 // per rune.
 var sizes = []messageSize{
-	{folder: 60, from: 100, subject: 250, preview: 200, text: 300, param: 300, clear: maxClear},
-	{folder: 60, from: 100, subject: 250, preview: 100, text: 300, param: 300, clear: maxClear},
-	{folder: 60, from: 100, subject: 200, preview: 0, text: 200, param: 200, clear: maxClear},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: maxClear},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 25},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 10},
-	{folder: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 0},
-	{folder: 30, from: 30, subject: 45, preview: 0, text: 100, param: 0, clear: 0},
+	{folder: 60, mailbox: 60, from: 100, subject: 250, preview: 200, text: 300, param: 300, clear: maxClear},
+	{folder: 60, mailbox: 60, from: 100, subject: 250, preview: 100, text: 300, param: 300, clear: maxClear},
+	{folder: 60, mailbox: 60, from: 100, subject: 200, preview: 0, text: 200, param: 200, clear: maxClear},
+	{folder: 60, mailbox: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: maxClear},
+	{folder: 60, mailbox: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 25},
+	{folder: 60, mailbox: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 10},
+	{folder: 60, mailbox: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 0},
+	{folder: 30, mailbox: 0, from: 30, subject: 45, preview: 0, text: 100, param: 0, clear: 0},
 }
 
 // A messageSize bounds the parts of a message: texts in runes, and the number of ids to clear. from
-// also bounds the account of a summary. text is for an attention, and param for each of its
-// parameters; 0: they are left out.
-type messageSize struct{ folder, from, subject, preview, text, param, clear int }
+// also bounds the mailbox of a summary. mailbox is for what is wished of it, text for an attention,
+// and param for each of its parameters; 0: they are left out.
+type messageSize struct{ folder, mailbox, from, subject, preview, text, param, clear int }
 
 // maxClear bounds the ids to clear in one message. Those of one clear notification fit any service.
 const maxClear = registry.MaxMails
@@ -130,9 +144,13 @@ func (m Message) Smallest() (Message, bool) {
 
 func renderSize(i int, w registry.Work, page, text string) Message {
 	n, level, limit := w.Notification, w.Device.Content, sizes[i]
-	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), work: &w, page: page, text: text, size: i}
-	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC()}
+	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), source: source{&w, page, text, i},
+		Silent: w.Decision.Verdict == ring.Silent, Loud: w.Decision.Loud}
+	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC(), Silent: m.Silent, Loud: m.Loud}
 	showsSender := level.Allows(idlepush.LevelSender)
+	if showsSender && isOfMail(n.Kind) {
+		p.payloadMailbox, p.Unread = mailboxOf(w, limit), badge(w.Unread)
+	}
 	switch n.Kind {
 	case idlepush.KindAttention:
 		m.Neutral, m.Title = attention, attention
@@ -140,7 +158,6 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 			m.Body, p.Code, p.Params = shorten(text, limit.text), n.Code, shortenEach(n.Params, limit.param)
 		}
 	case idlepush.KindClear:
-		m.Silent = true
 		if showsSender {
 			p.Clear, p.Unread = newest(n.Clear, maxClear), badge(w.Unread)
 		}
@@ -149,32 +166,46 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	case idlepush.KindSummary:
 		m.Neutral, m.Title = newMail, newMail
 		if showsSender {
-			m.Title = summaryText(n.Count, shorten(w.Account.Email, limit.from))
+			name := shorten(cmp.Or(w.Wishes.Name, w.Account.Email), limit.from)
+			m.Title, p.Count = summaryText(n.Count, name), n.Count
 			if n.Code == registry.CodeOld {
 				p.Folder = shorten(n.Folder, limit.folder)
-				if m.Title = fmt.Sprintf("%d older mails in %s", n.Count, p.Folder); n.Count == 1 {
-					m.Title = "1 older mail in " + p.Folder
-				}
+				m.Title, m.Mailbox = olderText(n.Count, p.Folder), p.Mailbox
 			} else if n.Code == registry.CodeExcess {
-				m.Title, m.Body = moreText(n.Count, shorten(w.Account.Email, limit.from)), shorten(text, limit.text)
+				m.Title, m.Body = moreText(n.Count, name), shorten(text, limit.text)
 			}
-			p.Count, p.Unread = n.Count, badge(w.Unread)
 		}
 	default:
 		m.Neutral, m.Title = newMail, newMail
 		if showsSender {
 			c := n.Content.At(level)
 			p.Folder, p.From, p.Subject, p.Preview = shorten(n.Folder, limit.folder), shorten(c.From, limit.from), shorten(c.Subject, limit.subject), shorten(c.Preview, limit.preview)
-			p.OneTime = c.OneTimeCode
+			p.OneTime, m.Mailbox = c.OneTimeCode, p.Mailbox
 			m.Title, m.Body = mailText(p, level)
-			p.Unread = badge(w.Unread)
 		}
 	}
-	if showsSender && !m.Silent {
+	if m.Sound = p.Sound; m.Silent || isOfMail(n.Kind) && w.Wishes.Sound == NoSound {
+		m.Sound = NoSound
+	}
+	if showsSender && !m.OnlyClears() {
 		p.Title, p.Body, p.Clear = m.Title, m.Body, newest(w.Clear, limit.clear)
 	}
 	m.Unread, m.Payload = p.Unread, encode(p)
 	return m
+}
+
+func isOfMail(k idlepush.Kind) bool { return k == idlepush.KindMail || k == idlepush.KindSummary }
+
+// mailboxOf returns what the payload says of the mailbox of the work, from LevelSender on.
+func mailboxOf(w registry.Work, limit messageSize) payloadMailbox {
+	if limit.mailbox == 0 {
+		return payloadMailbox{}
+	}
+	p := payloadMailbox{Color: w.Wishes.Color, Sound: shorten(w.Wishes.Sound, limit.mailbox)}
+	if w.Several {
+		p.Mailbox = shorten(cmp.Or(w.Wishes.Name, w.Account.Email), limit.mailbox)
+	}
+	return p
 }
 
 // newest returns the last n of ids, which are oldest first.
@@ -200,6 +231,14 @@ func summaryText(count int, mailbox string) string {
 		return "1 new mail"
 	}
 	return fmt.Sprintf("%d new mails", count)
+}
+
+// olderText returns the title of a summary of old mail.
+func olderText(count int, folder string) string {
+	if count == 1 {
+		return "1 older mail in " + folder
+	}
+	return fmt.Sprintf("%d older mails in %s", count, folder)
 }
 
 // moreText returns the title of a summary of excess mail. mailbox may be empty.

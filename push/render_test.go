@@ -18,6 +18,7 @@ import (
 	"idlepush/codes"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 var updateGolden = flag.Bool("update", false, "write testdata anew")
@@ -37,16 +38,17 @@ func TestRender(t *testing.T) {
 
 // Apps are built against these files.
 func renderBytes(t *testing.T) {
-	for _, kind := range pushtest.EveryKind {
-		for _, level := range pushtest.EveryLevel {
-			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", kind, level))
-			m := Render(pushtest.Work(kind, at(level)), "https://push.example.org/", pushtest.Sentences)
+	for _, level := range pushtest.EveryLevel {
+		for work, w := range pushtest.Works(at(level)) {
+			name := filepath.Join("testdata", "render", fmt.Sprintf("%s-%s.json", work, level))
+			m := Render(w, "https://push.example.org/", pushtest.Sentences)
 			var got bytes.Buffer
 			e := json.NewEncoder(&got)
 			e.SetEscapeHTML(false)
 			e.SetIndent("", "\t")
 			if err := e.Encode(map[string]any{"title": m.Title, "body": m.Body, "neutral": m.Neutral, "thread": m.Thread,
-				"url": m.URL, "badge": m.Unread, "ttl": m.TTL(pushtest.Planted(kind).At).String(), "payload": json.RawMessage(m.Payload)}); err != nil {
+				"url": m.URL, "badge": m.Unread, "ttl": m.TTL(w.Notification.At).String(),
+				"mailbox": m.Mailbox, "silent": m.Silent, "loud": m.Loud, "sound": m.Sound, "payload": json.RawMessage(m.Payload)}); err != nil {
 				t.Fatal(err)
 			}
 			if *updateGolden {
@@ -86,7 +88,8 @@ func renderWake(t *testing.T) {
 // It looks for each part of a mail in everything that can be sent.
 func renderLevels(t *testing.T) {
 	full := idlepush.Content{From: "Wfrom", Subject: "Wsubject", Preview: "Wpreview", OneTimeCode: "W482913"}
-	allowed := map[string]idlepush.Level{full.From: idlepush.LevelSender, full.Subject: idlepush.LevelSubject, full.Preview: idlepush.LevelPreview, full.OneTimeCode: idlepush.LevelPreview, "Wfolder": idlepush.LevelSender}
+	allowed := map[string]idlepush.Level{full.From: idlepush.LevelSender, full.Subject: idlepush.LevelSubject, full.Preview: idlepush.LevelPreview, full.OneTimeCode: idlepush.LevelPreview, "Wfolder": idlepush.LevelSender,
+		"Wmailbox": idlepush.LevelSender, "Wsound": idlepush.LevelSender, "#abcdef": idlepush.LevelSender}
 	for _, level := range append([]idlepush.Level{"", "everything"}, pushtest.EveryLevel...) {
 		for part := range 16 { // also mails that lack parts
 			c := full
@@ -104,8 +107,10 @@ func renderLevels(t *testing.T) {
 			}
 			n := pushtest.Planted(idlepush.KindMail)
 			n.Folder, n.Content = "Wfolder", c
-			m := Render(registry.Work{Notification: n, Device: at(level)}, "", pushtest.Sentences)
-			shown := strings.Join([]string{m.Title, m.Body, m.Neutral, string(m.Payload)}, "\n")
+			w := registry.Work{Notification: n, Device: at(level)}
+			w.Several, w.Wishes = true, ring.Wishes{Name: "Wmailbox", Sound: "Wsound", Color: "#abcdef"}
+			m := Render(w, "", pushtest.Sentences)
+			shown := strings.Join([]string{m.Title, m.Mailbox, m.Body, m.Neutral, m.Sound, string(m.Payload)}, "\n")
 			for word, least := range allowed {
 				if !level.Allows(least) && strings.Contains(shown, word) {
 					t.Errorf("level %q lets out %s:\n%s", level, word, shown)
@@ -114,8 +119,10 @@ func renderLevels(t *testing.T) {
 					t.Errorf("what is shown in the clear has %s: %s", word, m.Neutral)
 				}
 			}
-			if level.Allows(idlepush.LevelSender) && !strings.Contains(shown, "Wfolder") {
-				t.Errorf("level %q leaves out the folder:\n%s", level, shown)
+			for _, word := range []string{"Wfolder", "Wmailbox", "Wsound", "#abcdef"} {
+				if level.Allows(idlepush.LevelSender) && !strings.Contains(shown, word) {
+					t.Errorf("level %q leaves out %s:\n%s", level, word, shown)
+				}
 			}
 			for word, is := range map[string]string{full.From: c.From, full.Subject: c.Subject, full.Preview: c.Preview, full.OneTimeCode: c.OneTimeCode} {
 				if is != "" && level.Allows(allowed[word]) && !strings.Contains(shown, word) {
@@ -191,7 +198,7 @@ func smallers(m Message) []Message {
 func smallerOrder(t *testing.T) {
 	w := pushtest.Work(idlepush.KindMail, at(idlepush.LevelPreview))
 	w.Notification.Content = idlepush.Content{From: strings.Repeat("f", 100), Subject: strings.Repeat("s", 250), Preview: strings.Repeat("p", 200)}
-	w.Clear = nil
+	w.Wishes.Name, w.Several, w.Clear = strings.Repeat("n", 60), true, nil
 	for i := range uint32(80) {
 		w.Clear = append(w.Clear, registry.StableID("family", "INBOX", 1, 100+i))
 	}
@@ -201,7 +208,7 @@ func smallerOrder(t *testing.T) {
 		if err := json.Unmarshal(m.Payload, &p); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, messageSize{60, utf8.RuneCountInString(p.From), utf8.RuneCountInString(p.Subject), utf8.RuneCountInString(p.Preview), 0, 0, len(p.Clear)})
+		got = append(got, messageSize{60, utf8.RuneCountInString(p.Mailbox), utf8.RuneCountInString(p.From), utf8.RuneCountInString(p.Subject), utf8.RuneCountInString(p.Preview), 0, 0, len(p.Clear)})
 		if m.ID != w.Notification.ID || m.URL == "" || *m.Unread != 7 || !strings.HasPrefix(m.Title, "fff") || p.Title != m.Title {
 			t.Errorf("it is another message: %+v", m)
 		}
@@ -209,8 +216,8 @@ func smallerOrder(t *testing.T) {
 			t.Error("the newest id is not among those that are kept")
 		}
 	}
-	want := []messageSize{{60, 100, 250, 200, 0, 0, 50}, {60, 100, 250, 100, 0, 0, 50}, {60, 100, 200, 0, 0, 0, 50}, {60, 60, 120, 0, 0, 0, 50}, {60, 60, 120, 0, 0, 0, 25},
-		{60, 60, 120, 0, 0, 0, 10}, {60, 60, 120, 0, 0, 0, 0}, {60, 30, 45, 0, 0, 0, 0}}
+	want := []messageSize{{60, 60, 100, 250, 200, 0, 0, 50}, {60, 60, 100, 250, 100, 0, 0, 50}, {60, 60, 100, 200, 0, 0, 0, 50}, {60, 60, 60, 120, 0, 0, 0, 50}, {60, 60, 60, 120, 0, 0, 0, 25},
+		{60, 60, 60, 120, 0, 0, 0, 10}, {60, 60, 60, 120, 0, 0, 0, 0}, {60, 0, 30, 45, 0, 0, 0, 0}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v\nwant %v", got, want)
 	}
@@ -330,7 +337,7 @@ func renderText(t *testing.T) {
 func smallerSizes(t *testing.T) {
 	for i := 1; i < len(sizes); i++ {
 		a, b := sizes[i-1], sizes[i]
-		if b.folder > a.folder || b.from > a.from || b.subject > a.subject || b.preview > a.preview || b.text > a.text || b.clear > a.clear || a == b {
+		if b.folder > a.folder || b.mailbox > a.mailbox || b.from > a.from || b.subject > a.subject || b.preview > a.preview || b.text > a.text || b.clear > a.clear || a == b {
 			t.Errorf("after %v comes %v", a, b)
 		}
 	}
@@ -372,9 +379,10 @@ func renderDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var words []string
-	for field := range reflect.TypeFor[payload]().Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		words = append(words, name)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[payload]()) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			words = append(words, name)
+		}
 	}
 	for _, kind := range pushtest.EveryKind {
 		words = append(words, string(kind))

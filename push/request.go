@@ -60,6 +60,9 @@ var meanings = []Meaning{
 	{"title", "the title that is shown"},
 	{"body", "the text that is shown"},
 	{"folder", "the folder"},
+	{"mailbox", "the name of the mailbox"},
+	{"color", "the color of the mailbox"},
+	{"sound", "the sound"},
 	{"count", "how many mails came"},
 	{"unread", "how many mails are unread"},
 	{"code", "what needs attention"},
@@ -67,6 +70,8 @@ var meanings = []Meaning{
 	{"account", "the id of the account"},
 	{"at", "when the mail came"},
 	{"clear", "the ids of what is taken away"},
+	{"silent", "whether it makes no sound"},
+	{"loud", "whether it breaks through the quiet of the phone"},
 	{"id", "the id of the notification"},
 	{"v", ""},
 }

@@ -8,6 +8,7 @@ import (
 
 	"idlepush"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 // Outbox is the dispatcher's part of the store: the queue of each device, and the lanes.
@@ -48,10 +49,19 @@ type Work struct {
 	HoldEnded    bool        // a hold of the subqueue is over; Combine ends it
 	KeepNotified int         // how many such times Settle keeps; 0: this delivery does not count
 
+	wished
+	Decision ring.Decision // about it
+
 	key         deliveryKey
 	subqueue    subqueueKey
 	piggybacked []deliveryKey // what Clear was taken from
 	unsettled   []*sentWork   // accepted before it by the same device; see NextAfter
+}
+
+// wished is what decides how work rings, besides its notification.
+type wished struct {
+	Wishes  ring.Wishes // of the device's user, of the account; zero: it concerns none
+	Several bool        // the user sees several accounts
 }
 
 // sentWork is work that was sent, with its outcome and when that came.

@@ -170,6 +170,12 @@ func workerClosesAndRingsOnce(t *testing.T) {
 			t.Errorf("push %d: silent is %v", i, did[i].Shown[0].Silent)
 		}
 	}
+	quiet := `{"notification":{"title":"New mail","tag":"d","silent":true},"idlepush":{"v":1,"kind":"mail","id":"d","silent":true}}`
+	for i, did := range runWorker(t, []*string{&quiet, &quiet}, nil).Pushes {
+		if !did.Shown[0].Silent {
+			t.Errorf("push %d that is to be silent rings", i)
+		}
+	}
 }
 
 func workerReplacesSilently(t *testing.T) {

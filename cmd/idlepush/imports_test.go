@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"idlepush/push/fcm":                 {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/apns":                {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/webpush":             {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/push", "idlepush/registry"},
-	"idlepush/push/pushtest":            {"idlepush", "idlepush/codes", "idlepush/registry"},
+	"idlepush/push/pushtest":            {"idlepush", "idlepush/codes", "idlepush/registry", "idlepush/ring"},
 	"idlepush/push/pushtest/sendertest": {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/services":   {}, // only tests
 	"idlepush/push/pushtest/mozilla":    {"idlepush", "idlepush/push/pushtest"},

@@ -168,6 +168,8 @@ var limits = map[idlepush.Kind]push.Limit{idlepush.KindClear: {Pushes: 3, Window
 
 var meanings = []push.Meaning{
 	{Name: "badge", Words: "how many mails are unread"},
+	{Name: "subtitle", Words: "the name of the mailbox"},
+	{Name: "interruption-level", Words: "how much it interrupts"},
 	{Name: "thread-id", Words: "the id of the account"},
 	{Name: "Apns-Collapse-Id", Words: "the id of the notification"},
 	{Name: "Apns-Id", Words: "the id of this push"},
@@ -176,10 +178,8 @@ var meanings = []push.Meaning{
 	{Name: "Apns-Expiration", Words: "until when it may be kept"},
 	{Name: "Apns-Push-Type"},
 	{Name: "encrypted"},
-	{Name: "sound"},
 	{Name: "mutable-content"},
 	{Name: "content-available"},
-	{Name: "interruption-level"},
 }
 
 // Lane implements push.Transport: each environment is a lane. A device with an unknown environment

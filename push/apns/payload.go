@@ -35,13 +35,22 @@ type aps struct {
 	MutableContent   int    `json:"mutable-content,omitempty"`   // 1: an extension may change it
 	ContentAvailable int    `json:"content-available,omitempty"` // 1: it wakes the app
 	ThreadID         string `json:"thread-id,omitempty"`
-	Badge            *int   `json:"badge,omitempty"`              // 0 removes the badge
-	Interruption     string `json:"interruption-level,omitempty"` // "active" lights up the screen
+	Badge            *int   `json:"badge,omitempty"` // 0 removes the badge
+	Interruption     string `json:"interruption-level,omitempty"`
 }
 
+// The interruption levels of a notification (UNNotificationInterruptionLevel). Only an app with the
+// capability "Time Sensitive Notifications" is given more than levelActive.
+const (
+	levelPassive       = "passive" // it waits in the list of notifications
+	levelActive        = "active"  // it lights up the screen
+	levelTimeSensitive = "time-sensitive"
+)
+
 type alert struct {
-	Title string `json:"title"`
-	Body  string `json:"body,omitempty"`
+	Title    string `json:"title"`
+	Subtitle string `json:"subtitle,omitempty"`
+	Body     string `json:"body,omitempty"`
 }
 
 // compose returns the notification for the device, or the outcome if there can be none. It also
@@ -77,31 +86,50 @@ func (t *Transport) compose(d idlepush.Device, m push.Message) (*apns2.Notificat
 
 // content returns the payload, encrypted if the device has keys.
 func content(d idlepush.Device, m push.Message) (payload, error) {
-	p := payload{APS: aps{Sound: "default", MutableContent: 1, Interruption: "active"}}
-	if m.Silent {
+	p := payload{APS: aps{Sound: sound(d, m), MutableContent: 1, Interruption: levelActive}}
+	switch {
+	case m.OnlyClears():
 		// A background push must contain nothing that the system shows, so no badge either.
 		p.APS = aps{ContentAvailable: 1}
+	case m.Silent:
+		p.APS.Interruption = levelPassive
+	case m.Loud:
+		p.APS.Interruption = levelTimeSensitive
 	}
 	if d.Keys == nil {
 		p.Idlepush = m.Payload
-		if !m.Silent {
-			p.APS.Alert, p.APS.ThreadID, p.APS.Badge = alert{Title: m.Title, Body: m.Body}, m.Thread, m.Unread
+		if !m.OnlyClears() {
+			p.APS.Alert, p.APS.ThreadID, p.APS.Badge = alert{m.Title, m.Mailbox, m.Body}, m.Thread, m.Unread
 		}
 		return p, nil
 	}
 	body, err := push.Encrypt(m.Payload, *d.Keys)
-	// Without thread and badge, which tell of the account and its unread mail: the app's extension
-	// finds both in the encrypted payload.
+	// Without thread, badge and subtitle, which tell of the account and its unread mail: the app's
+	// extension finds them in the encrypted payload.
 	p.APS.Alert.Title = m.Neutral
 	p.Encrypted = base64.RawURLEncoding.EncodeToString(body)
 	return p, err
 }
 
+// sound returns the name of the sound file in the app; empty: there is no sound.
+func sound(d idlepush.Device, m push.Message) string {
+	switch {
+	case m.Sound == push.NoSound:
+		return ""
+	case m.Sound == "" || d.Keys != nil:
+		return "default"
+	}
+	return m.Sound
+}
+
 func notification(d idlepush.Device, m push.Message, topic string, text []byte) *apns2.Notification {
 	priority, pushType := apns2.PriorityHigh, apns2.PushTypeAlert
-	if m.Silent {
+	switch {
+	case m.OnlyClears():
 		// Apple accepts no other priority for a background push.
 		priority, pushType = apns2.PriorityLow, apns2.PushTypeBackground
+	case m.Silent:
+		priority = apns2.PriorityLow
 	}
 	return &apns2.Notification{
 		ApnsID:      apnsID(d, m),

@@ -142,7 +142,7 @@ func sendBadge(t *testing.T) {
 		m := message()
 		m.Unread = new(0)
 		silent := m
-		silent.Silent, silent.Title, silent.Body, silent.Neutral = true, "", "", ""
+		silent.Kind, silent.Title, silent.Body, silent.Neutral = idlepush.KindClear, "", "", ""
 		for _, m := range []push.Message{m, silent} {
 			for _, d := range []idlepush.Device{clear, keyed} {
 				expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: delivered})
@@ -380,7 +380,7 @@ func sendClear(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := message()
-		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, idlepush.KindClear, "", "", ""
+		m.Kind, m.Title, m.Body, m.Neutral = idlepush.KindClear, "", "", ""
 		clear, keyed := device(apns.Register(nil)), device(apns.Register(receiver))
 		keys := receiver.Keys()
 		keyed.Keys = &keys

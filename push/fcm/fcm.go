@@ -209,9 +209,10 @@ func content(d idlepush.Device, m push.Message) (key, value string, err error) {
 
 func dataMessage(d idlepush.Device, m push.Message, key, value string, now time.Time) *messaging.Message {
 	ttl := m.TTL(now)
-	// FCM lowers the priority of apps whose high-priority messages show nothing.
+	// FCM lowers the priority of apps whose high-priority messages show nothing. In Doze, normal
+	// ones are delayed.
 	priority := "high"
-	if m.Silent {
+	if m.Silent || m.OnlyClears() {
 		priority = "normal"
 	}
 	return &messaging.Message{

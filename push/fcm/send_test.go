@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/registry"
 )
@@ -25,7 +26,7 @@ func TestSend(t *testing.T) {
 	t.Run("to a device with keys nothing of a mail is sent in the clear", sendEncrypted)
 	t.Run("unusable keys make the device suspect, and nothing is sent", sendBadKeys)
 	t.Run("the largest message is sent, and a larger one is refused without a request", sendLargest)
-	t.Run("a clear has normal priority", sendClear)
+	t.Run("a clear, and what is silent, has normal priority", sendNormal)
 	t.Run("after idle connections were closed, the next message uses a new one", sendOnNewConnection)
 }
 
@@ -310,15 +311,20 @@ func connectionHTTP2(t *testing.T) {
 	}
 }
 
-func sendClear(t *testing.T) {
+func sendNormal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fcm, sender := service(t)
 		d := device(fcm.Register(nil))
-		m := message()
-		m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, idlepush.KindClear, "", "", ""
-		expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultDelivered})
-		if got := fcm.Messages(); len(got) != 1 || !strings.EqualFold(got[0].Priority, "normal") || string(got[0].Payload) != string(m.Payload) {
-			t.Errorf("sent %+v", got)
+		clears, silent, loud := message(), message(), message()
+		clears.Kind, clears.Title, clears.Body, clears.Neutral = idlepush.KindClear, "", "", ""
+		silent.Silent, loud.Loud = true, true
+		for _, m := range []push.Message{clears, silent, loud} {
+			expect(t, sender.Send(t.Context(), d, m), registry.Outcome{Result: registry.ResultDelivered})
+		}
+		for i, got := range fcm.Messages() {
+			if want := []string{"normal", "normal", "high"}[i]; !strings.EqualFold(got.Priority, want) || string(got.Payload) != string(clears.Payload) {
+				t.Errorf("sent %+v, want priority %s", got, want)
+			}
 		}
 	})
 }

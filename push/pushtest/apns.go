@@ -247,8 +247,9 @@ func (a *APNs) checkHeaders(h http.Header, m *APNsMessage) *refusal {
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
 type apsPayload struct {
 	Alert *struct {
-		Title string `json:"title"`
-		Body  string `json:"body"`
+		Title    string `json:"title"`
+		Subtitle string `json:"subtitle"`
+		Body     string `json:"body"`
 	} `json:"alert"`
 	Sound             *string `json:"sound"`
 	Badge             *int    `json:"badge"`

@@ -7,6 +7,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 // EveryLevel holds every content level, lowest first.
@@ -53,6 +54,25 @@ func Work(kind idlepush.Kind, d idlepush.Device) registry.Work {
 		w.Clear = []string{registry.StableID("family", "INBOX", 1, 4), registry.StableID("family", "INBOX", 1, 5)}
 	}
 	return w
+}
+
+// Works returns what Work does for every kind, by its name, and mail and summaries of which more is
+// wished.
+func Works(d idlepush.Device) map[string]registry.Work {
+	works := make(map[string]registry.Work)
+	for _, kind := range EveryKind {
+		works[string(kind)] = Work(kind, d)
+	}
+	wish := func(kind idlepush.Kind, decision ring.Decision) registry.Work {
+		w := Work(kind, d)
+		w.Decision, w.Several = decision, true
+		w.Wishes = ring.Wishes{Name: "Planted Name", Color: "#0a64c8", Sound: "planted.caf"}
+		return w
+	}
+	works["mail-loud"] = wish(idlepush.KindMail, ring.Decision{Verdict: ring.Now, Loud: true})
+	works["mail-silent"] = wish(idlepush.KindMail, ring.Decision{Verdict: ring.Silent})
+	works["summary-silent"] = wish(idlepush.KindSummary, ring.Decision{Verdict: ring.Silent})
+	return works
 }
 
 // Hostile returns texts, by name, that become larger when they are encoded, or that are hard for

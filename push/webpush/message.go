@@ -23,6 +23,7 @@ type notification struct {
 	Body     string `json:"body,omitempty"`
 	Navigate string `json:"navigate,omitempty"`
 	Tag      string `json:"tag"`
+	Silent   bool   `json:"silent,omitempty"` // without a sound and vibration
 	// AppBadge is a number here by WebKit's NotificationJSONParser. W3C has not specified it yet.
 	AppBadge *int `json:"app_badge,omitempty"`
 }
@@ -46,10 +47,14 @@ func render(m push.Message) ([]byte, push.Message, error) {
 
 func wrap(m push.Message) declarative {
 	d := declarative{IdlePush: m.Payload}
-	if m.Silent {
+	if m.OnlyClears() {
 		return d
 	}
-	d.Notification = notification{Title: m.Title, Body: m.Body, Navigate: m.URL, Tag: m.ID, AppBadge: m.Unread}
+	title := m.Title
+	if m.Mailbox != "" { // a browser has no place of its own for it
+		title += " · " + m.Mailbox
+	}
+	d.Notification = notification{Title: title, Body: m.Body, Navigate: m.URL, Tag: m.ID, Silent: m.Sound == push.NoSound, AppBadge: m.Unread}
 	// A declarative message must have a URL for clicks. Without one, it must not be marked.
 	if m.URL != "" {
 		d.WebPush = marker

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/push"
 	"idlepush/push/pushtest"
 	"idlepush/push/pushtest/sendertest"
 	"idlepush/push/webpush"
@@ -29,6 +30,7 @@ func TestSend(t *testing.T) {
 	t.Run("a message that cannot be encoded is refused as a fault of idlepush", sendInvalid)
 	t.Run("an expired message has a TTL that Apple accepts", sendExpired)
 	t.Run("a clear is not a declarative message", sendClear)
+	t.Run("what is silent has no sound and need not come at once, and the mailbox is in the title", sendVolume)
 	t.Run("after idle connections were closed, the next message uses a new one", sendOnNewConnection)
 }
 
@@ -234,9 +236,32 @@ func BenchmarkSend(b *testing.B) {
 func sendClear(t *testing.T) {
 	s := serve(t)
 	m := message()
-	m.Silent, m.Kind, m.Title, m.Body, m.Neutral = true, idlepush.KindClear, "", "", ""
+	m.Kind, m.Title, m.Body, m.Neutral = idlepush.KindClear, "", "", ""
 	expect(t, s.sender.Send(t.Context(), s.device, m), delivered, "", s.device)
 	if got := s.Messages(); len(got) != 1 || got[0].Urgency != "normal" || string(got[0].Body) != `{"idlepush":`+string(m.Payload)+`}` {
 		t.Errorf("sent %+v", got)
+	}
+}
+
+func sendVolume(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  func(m *push.Message)
+		urgency string
+		shown   string // of the notification
+	}{
+		{"mail", func(*push.Message) {}, "high", `{"title":"Ada Lovelace","body":"Engine notes",`},
+		{"silent", func(m *push.Message) { m.Silent, m.Sound = true, push.NoSound }, "normal", `"silent":true`},
+		{"a mailbox without a sound", func(m *push.Message) { m.Sound = push.NoSound }, "high", `"silent":true`},
+		{"a mailbox with one", func(m *push.Message) { m.Mailbox, m.Sound = "Work", "bell" }, "high", `{"title":"Ada Lovelace · Work",`},
+		{"loud", func(m *push.Message) { m.Loud = true }, "high", `{"title":"Ada Lovelace","body":"Engine notes",`},
+	} {
+		s, m := serve(t), message()
+		c.change(&m)
+		expect(t, s.sender.Send(t.Context(), s.device, m), delivered, "", s.device)
+		got := s.Messages()
+		if len(got) != 1 || got[0].Urgency != c.urgency || !strings.Contains(string(got[0].Body), c.shown) || strings.Contains(string(got[0].Body), `"silent"`) != (m.Sound == push.NoSound) {
+			t.Errorf("%s: sent %+v", c.name, got)
+		}
 	}
 }

@@ -185,7 +185,7 @@ func (p parcel) request(ctx context.Context) (*http.Request, error) {
 	r.Header.Set("TTL", strconv.Itoa(max(1, int(p.message.TTL(time.Now())/time.Second))))
 	// A notification should come at once, and nothing below "high" wakes an iPhone that sleeps.
 	urgency := "high"
-	if p.message.Silent {
+	if p.message.Silent || p.message.OnlyClears() {
 		urgency = "normal"
 	}
 	r.Header.Set("Urgency", urgency)

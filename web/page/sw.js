@@ -59,6 +59,7 @@ function read(text) {
 			timestamp: Date.parse(own.at) || Date.now(),
 			icon: "/icon-192.png",
 			badge: "/badge-96.png",
+			silent: shown.silent === true,
 			data: { id: own.id, kind: own.kind, code: own.code, account: own.account, navigate: shown.navigate, unread },
 		},
 		clear: Array.isArray(own.clear) ? own.clear : [],
@@ -70,7 +71,8 @@ async function show(data) {
 	const { title, options, clear, unread } = read(data?.text());
 	// A push that was sent twice replaces the first notification, and does not ring again even if
 	// that was dismissed.
-	options.silent = options.data.id !== undefined && await remember.addShown(options.tag).catch(() => false);
+	const again = options.data.id !== undefined && await remember.addShown(options.tag).catch(() => false);
+	options.silent ||= again;
 	await self.registration.showNotification(title, options);
 	for (const notification of await self.registration.getNotifications()) {
 		if (clear.includes(notification.tag) && notification.tag !== options.tag) {

@@ -47,18 +47,19 @@ func requestBytes(t *testing.T) {
 		st := offlineSetup(t)
 		files := make(map[string][]byte)
 		for name, d := range st.devices {
-			for _, kind := range pushtest.EveryKind {
-				if kind == idlepush.KindClear && d.Transport == webpush.Browser {
+			for work := range pushtest.Works(d) {
+				if work == string(idlepush.KindClear) && d.Transport == webpush.Browser {
 					continue // never alone
 				}
 				var text bytes.Buffer
 				for _, level := range pushtest.EveryLevel {
-					w := st.work(kind, name, level)
-					w.Notification.Expires = time.Now().Add(kind.Lifetime())
+					d.Content = level
+					w := pushtest.Works(d)[work]
+					w.Notification.Expires = time.Now().Add(w.Notification.Kind.Lifetime())
 					fmt.Fprintf(&text, "== %s\n\n", level)
 					writeRequest(&text, st.preview(t, name, push.Render(w, home, pushtest.Sentences)))
 				}
-				files[name+"-"+string(kind)+".txt"] = text.Bytes()
+				files[name+"-"+work+".txt"] = text.Bytes()
 			}
 		}
 		dir := filepath.Join("testdata", "requests")
@@ -174,19 +175,21 @@ func requestPreview(t *testing.T) {
 func requestEncrypted(t *testing.T) {
 	st := offlineSetup(t)
 	for name, d := range st.devices {
-		for _, kind := range pushtest.EveryKind {
+		for work := range pushtest.Works(d) {
 			for _, level := range pushtest.EveryLevel {
-				w := st.work(kind, name, level)
+				d.Content = level
+				w := pushtest.Works(d)[work]
+				w.Wishes.Name, w.Wishes.Color, w.Wishes.Sound, w.Several = "Pflaumenbaum", "#b07c3e", "Glockenspiel", true
 				w.Notification.Content = idlepush.Content{From: "Zwetschge", Subject: "Quittenbrot", Preview: "Rosinenschnecke"}
 				w.Notification.Folder, w.Account.Email, w.Notification.Reason = "Obstgarten", "kirsche@example.org", pushtest.Saying("Holunderbeere")
 				r := st.preview(t, name, push.Render(w, home, pushtest.Sentences))
 				sent, clear := fmt.Sprint(r.URL, r.Header, string(r.Body)), d.Keys == nil
-				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere"} {
+				for _, word := range []string{"Zwetschge", "Quittenbrot", "Rosinenschnecke", "Obstgarten", "kirsche", "Holunderbeere", "Pflaumenbaum", "#b07c3e", "Glockenspiel"} {
 					if !clear && strings.Contains(sent, word) {
-						t.Errorf("%s, %s at %s: %q is in the clear", name, kind, level, word)
+						t.Errorf("%s, %s at %s: %q is in the clear", name, work, level, word)
 					}
 				}
-				if clear && kind == idlepush.KindMail && level == idlepush.LevelPreview && !strings.Contains(sent, "Quittenbrot") {
+				if clear && work == "mail" && level == idlepush.LevelPreview && !(strings.Contains(sent, "Quittenbrot") && strings.Contains(sent, "Pflaumenbaum") && strings.Contains(sent, "Glockenspiel")) {
 					t.Errorf("%s: this test sees nothing", name)
 				}
 			}

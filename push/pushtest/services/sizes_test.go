@@ -20,6 +20,7 @@ import (
 	"idlepush/push/pushtest"
 	"idlepush/push/webpush"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 func TestSize(t *testing.T) {
@@ -128,6 +129,7 @@ func sizeWorst(t *testing.T) {
 				n.Reason, n.Folder, n.Count = idlepush.Reason{Code: longest.Code}.With("text", worst), worst, 1<<62
 				n.Content = idlepush.Content{From: worst, Subject: worst, Preview: worst, OneTimeCode: "48291307"}
 				w.Account.Email, w.Unread = worst, new(1<<62)
+				w.Decision, w.Several, w.Wishes = ring.Decision{Verdict: ring.Silent}, true, ring.Wishes{Name: worst, Color: "#123456", Sound: worst}
 				n.Clear, w.Clear = nil, nil
 				for i := range uint32(200) {
 					n.Clear = append(n.Clear, registry.StableID("a", "b", 1, i))

@@ -63,6 +63,7 @@ func quietTable(t *testing.T) {
 		{"an end that comes twice: the first", berlin, []ring.Hours{on(60, 150, 0)}, "2026-10-25 02:30 +0200", "2026-10-25 02:30 +0100"},
 		{"an end that comes twice: the second", berlin, []ring.Hours{on(60, 150, 0)}, "2026-10-25 02:30 +0100", ""},
 		{"a beginning that comes twice", berlin, []ring.Hours{on(150, 240, 0)}, "2026-10-25 02:15 +0100", "2026-10-25 04:00 +0100"},
+		{"an end to which the clock is set back", "America/New_York", []ring.Hours{on(30, 60, 0)}, "2026-11-01 01:00 -0400", ""},
 		{"half an hour is left out", "Australia/Lord_Howe", []ring.Hours{on(120, 135, 0)}, "2026-10-04 02:30 +1100", ""},
 		{"half an hour comes twice", "Australia/Lord_Howe", []ring.Hours{on(90, 105, 0)}, "2026-04-05 01:50 +1100", "2026-04-05 01:45 +1030"},
 		{"midnight is left out", "Asia/Beirut", []ring.Hours{on(0, 7*60, 0)}, "2026-03-29 01:00 +0300", "2026-03-29 07:00 +0300"},

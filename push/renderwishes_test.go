@@ -74,6 +74,11 @@ func renderMailbox(t *testing.T) {
 			t.Errorf("%s: %s", c.name, m.Payload)
 		}
 	}
+	wake := pushtest.Work(idlepush.KindMail, at(idlepush.LevelWake))
+	wake.Wishes = none
+	if m := Render(wake, "", pushtest.Sentences); m.Sound != NoSound || strings.Contains(string(m.Payload), "sound") {
+		t.Errorf("at wake: sound %q, %s", m.Sound, m.Payload)
+	}
 	old := pushtest.Work(idlepush.KindSummary, at(idlepush.LevelSender))
 	old.Wishes, old.Several, old.Notification.Code, old.Notification.Folder = wishes, true, registry.CodeOld, "Family"
 	if m := Render(old, "", codes.Join(registry.Codes)); m.Title != "12 older mails in Family" || m.Mailbox != "Work" {

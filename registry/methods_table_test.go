@@ -153,6 +153,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.Hold(f.onBens, noon.Add(time.Minute), noon)) }},
 	{method: "Mail.Host", reads: "hosts 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Host("imap.example.org:993") }},
+	{method: "Mail.KnowsSender",
+		do: func(f furnished) (any, error) { return f.s.Mail.KnowsSender(f.shared.ID, "ann@example.org") }},
 	{method: "Users.Invite",
 		do: func(f furnished) (any, error) { return two(f.s.Users.Invite(f.person, noon)) }},
 	{method: "Users.Invites",
@@ -241,6 +243,10 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "two")) }},
 	{method: "Mail.Record", when: "another under the UID of one that was recorded", reads: "cursors 1, notifications 1, queues 4, standings 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Record(f.look(2, "three")) }},
+	{method: "Mail.Recorded", reads: "notifications 1, notifications sealed 1",
+		do: func(f furnished) (any, error) {
+			return f.s.Mail.Recorded(f.shared.ID, "INBOX", 7, []Message{{UID: 2, Fingerprint: "two"}})
+		}},
 	{method: "Accounts.Remove", reads: "queues 1, standings 1",
 		do: func(f furnished) (any, error) { return only(f.s.Accounts.Remove(f.shared.ID, noon)) }},
 	{method: "Devices.Remove", when: "with its session", reads: "queues 1",

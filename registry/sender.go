@@ -37,18 +37,35 @@ func storedFacts(tx *table.Tx, account id, row accountRow, f ring.Facts, now tim
 	return f, err
 }
 
-// recordSender remembers the sender of a mail, and reports whether it is the first. Its key hides
-// the address, and differs in each mailbox.
+// senderKeyOf returns a key that hides the address, and differs in each mailbox.
+func senderKeyOf(tx *table.Tx, account id, mailbox, from string) senderKey {
+	return senderKey{account, tx.Digest(mailbox + "\x00" + from)}
+}
+
+// recordSender remembers the sender of a mail, and reports whether it is the first.
 func recordSender(tx *table.Tx, account id, mailbox, from string, now time.Time) (first bool, err error) {
 	if from == "" {
 		return false, nil
 	}
-	k := senderKey{account, tx.Digest(mailbox + "\x00" + from)}
+	k := senderKeyOf(tx, account, mailbox, from)
 	row, known, err := senders.Get(tx, k)
 	if err != nil || known && now.Sub(row.Seen).Abs() < sameSender { // it may be ahead
 		return false, err
 	}
 	return !known, senders.Put(tx, k, senderRow{now})
+}
+
+// KnowsSender reports whether the account has had mail from an address, as far as it is remembered.
+func (m Mail) KnowsSender(account, address string) (known bool, err error) {
+	err = m.db.View(func(tx *table.Tx) error {
+		row, err := accountRowOf(tx, account)
+		if err != nil {
+			return err
+		}
+		known, err = senders.Has(tx, senderKeyOf(tx, id(account), cmp.Or(row.Mailbox, account), address))
+		return err
+	})
+	return known, err
 }
 
 // purgeSenders forgets the senders of accounts that are gone, and of each account all but the last

@@ -61,7 +61,7 @@ type Decision struct {
 type Mail struct {
 	Folder string
 	UID    uint32
-	At     time.Time // when the server received it
+	At     time.Time // when it was found, or, if it is not recorded, when the server received it
 	Facts  Facts
 	// Code says why no device would have been notified, with its parameters; empty: it would.
 	Code   codes.Code

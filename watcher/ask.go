@@ -17,7 +17,8 @@ type asker struct {
 
 	mu    sync.Mutex
 	conn  *wire.Conn // of the session that runs; nil: none
-	works bool       // the login has worked elsewhere since the last session
+	loans []func(*wire.Conn)
+	works bool // the login has worked elsewhere since the last session
 }
 
 func newAsker(provider string) *asker {
@@ -29,6 +30,37 @@ func (a *asker) set(conn *wire.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conn, a.works = conn, false
+	if conn == nil {
+		for _, use := range a.loans {
+			use(nil)
+		}
+		a.loans = nil
+	}
+}
+
+// lend has the session that runs end its wait and call use with its connection, once it has looked
+// for mail; with nil if the session ends before. It reports whether there is a session. use must
+// not block for long: no mail is found meanwhile.
+func (a *asker) lend(use func(*wire.Conn)) bool {
+	a.mu.Lock()
+	runs := a.conn != nil
+	if runs {
+		a.loans = append(a.loans, use)
+	}
+	a.mu.Unlock()
+	if runs {
+		a.now()
+	}
+	return runs
+}
+
+// takeLoans returns what lend was called with since.
+func (a *asker) takeLoans() []func(*wire.Conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	loans := a.loans
+	a.loans = nil
+	return loans
 }
 
 // connection returns the connection of the session that runs; nil: none does.

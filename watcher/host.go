@@ -190,6 +190,14 @@ func (h *host) enter(ctx context.Context) (leave func(), err error) {
 	return leave, nil
 }
 
+// hasRoom reports whether a connection that can be spared may be opened: none fails, and none waits
+// for its turn.
+func (h *host) hasRoom() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failures == 0 && !h.down && len(h.next) == 0 && len(h.connecting) < maxConnecting
+}
+
 // maxFailures bounds the failures that count, so that a host is soon trusted again.
 const maxFailures = 8
 

@@ -22,6 +22,9 @@ const (
 	notRungSeen    codes.Code = "seen"
 )
 
+// notRungDuplicate is one that package registry has, too: it finds most copies.
+const notRungDuplicate codes.Code = "duplicate"
+
 // filed is the case of notRungSent for a mail that was not read.
 const filed = "filed"
 

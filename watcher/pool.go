@@ -229,9 +229,14 @@ func (p *Pool) forget(accounts []idlepush.Account) {
 	maps.DeleteFunc(p.askers, func(id string, _ *asker) bool { return !kept[id] })
 }
 
+// hostOf returns the name of an account's host.
+func hostOf(a *idlepush.Account) string {
+	return strings.ToLower(net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+}
+
 // host returns the host of an account, the same for all accounts on it.
 func (p *Pool) host(a *idlepush.Account) *host {
-	name := strings.ToLower(net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+	name := hostOf(a)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h, ok := p.hosts[name]

@@ -113,6 +113,9 @@ func (s *session) work(ctx context.Context) error {
 	}
 	s.waiter.read = s.host.clock.read()
 	found, err := s.catchUp()
+	if err == nil && s.lend() {
+		found, err = s.catchUp()
+	}
 	if err != nil {
 		return err
 	}
@@ -127,6 +130,20 @@ func (s *session) work(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// lend lends the connection to those who wait for it, and reports whether it did. They may have
+// opened any folder: the next look opens its own anew, and finds what has come meanwhile.
+func (s *session) lend() bool {
+	loans := s.asker.takeLoans()
+	for _, use := range loans {
+		use(s.conn)
+	}
+	if len(loans) > 0 {
+		s.reader.close()
+		s.waiter.last = idleResult{} // whose news is not to be judged by what the next look finds
+	}
+	return len(loans) > 0
 }
 
 // makeWay returns errRenewed when another session is to take over. With OAuth it first gets the

@@ -33,7 +33,9 @@ type Notification struct {
 type MailDetails struct {
 	From    string    `json:"from,omitempty" doc:"Sender of the mail"`
 	Sender  string    `json:"sender,omitempty" doc:"The address of the sender; absent: the mail does not name it"`
+	List    string    `json:"list,omitempty" doc:"The id of its mailing list (List-Id)"`
 	Subject string    `json:"subject,omitempty"`
+	Message string    `json:"message_id,omitempty" doc:"Its Message-ID, without angle brackets"`
 	Preview string    `json:"preview,omitempty" doc:"The first words"`
 	OneTime string    `json:"one_time_code,omitempty" doc:"A code that the mail brings, to log in somewhere: 4 to 8 digits, or letters and digits"`
 	Link    string    `json:"link,omitempty" doc:"mail: where to read it, by the template of its account. If another user owns the account, that user chose it: show its host before it is opened"`
@@ -127,10 +129,10 @@ func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool)
 func (v historyView) notification(n idlepush.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
 		Code: n.Code, Params: n.Params, Text: v.codes.Sentence(n.Code, n.Params), Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
-		MailDetails: MailDetails{From: n.Content.From, Mutes: mutesOf(n), Subject: n.Content.Subject, Preview: n.Content.Preview, OneTime: n.Content.OneTimeCode,
+		MailDetails: MailDetails{From: n.Content.From, Mutes: mutesOf(n), Subject: n.Content.Subject, Message: n.Content.MessageID, Preview: n.Content.Preview, OneTime: n.Content.OneTimeCode,
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	if n.Content.From != "" {
-		out.Sender = n.Facts.From
+		out.Sender, out.List = n.Facts.From, n.Facts.List
 	}
 	for _, d := range n.Deliveries {
 		if device, own := v.devices[d.Device]; own {

@@ -8,6 +8,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 func TestNotifications(t *testing.T) {
@@ -129,9 +130,12 @@ func notificationLink(t *testing.T) {
 	ids := furnish(h)
 	account := "/accounts/" + ids["ACCOUNT"]
 	_, err := h.store.Mail.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 2}, To: registry.Cursor{UIDValidity: 1, Next: 3},
-		Mails: []registry.Message{{UID: 2, Content: idlepush.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}}}, At: time.Now()})
+		Mails: []registry.Message{{UID: 2, Content: idlepush.Content{From: "Oma", Subject: "Kuchen", MessageID: "k+1@example.net"}, Facts: ring.Facts{From: "oma@example.net", List: "family.example.net"}}}, At: time.Now()})
 	fatal(t, err)
 	mail := "/notifications/" + registry.StableID(ids["ACCOUNT"], "INBOX", 1, 2)
+	if a := h.call(h.anna.full, "GET", mail, nil, 200); a.body["message_id"] != "k+1@example.net" || a.body["sender"] != "oma@example.net" || a.body["list"] != "family.example.net" {
+		t.Errorf("one can make no rule of %s", a.raw)
+	}
 	if a := h.call(ids["APP"], "GET", mail, nil, 200); a.body["link"] != nil {
 		t.Errorf("without a template it leads to %v", a.body["link"])
 	}

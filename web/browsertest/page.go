@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -261,15 +262,57 @@ const (
 	Enter     = '\uE007'
 	Escape    = '\uE00C'
 	Backspace = '\uE003'
+	Left      = '\uE012'
+	Right     = '\uE014'
+	Down      = '\uE015'
 )
+
+// Drag moves a mouse, or a finger that touches the page, from one target to another. See
+// [Page.Click] for targets.
+func (p *Page) Drag(t testing.TB, pointer, from, to string) {
+	t.Helper()
+	p.locate(t, from) // which scrolls there
+	point := func(target string) (at struct{ X, Y int }) {
+		p.Eval(t, &at, `target => {
+			const { left, top, width, height } = page.all(target)[0].getBoundingClientRect();
+			return { x: Math.round(left + width / 2), y: Math.round(top + height / 2) };
+		}`, target)
+		return at
+	}
+	a, b := point(from), point(to)
+	actions := []object{{"type": "pointerMove", "x": a.X, "y": a.Y}, {"type": "pointerDown", "button": 0}}
+	const steps = 10
+	for i := 1; i <= steps; i++ {
+		actions = append(actions, object{"type": "pointerMove", "x": a.X + (b.X-a.X)*i/steps, "y": a.Y + (b.Y-a.Y)*i/steps, "duration": 16})
+	}
+	actions = append(actions, object{"type": "pointerUp", "button": 0})
+	if err := p.act(t, object{"type": "pointer", "id": pointer, "parameters": object{"pointerType": pointer}, "actions": actions}); err != nil {
+		t.Fatalf("drag %q to %q: %v", from, to, err)
+	}
+}
 
 // Press presses keys one after the other, in the element with the focus.
 func (p *Page) Press(t testing.TB, keys ...rune) {
 	t.Helper()
-	var actions []object
+	p.press(t, strokes(keys))
+}
+
+// PressShifted is [Page.Press] while Shift is held down.
+func (p *Page) PressShifted(t testing.TB, keys ...rune) {
+	t.Helper()
+	shift := func(action string) []object { return []object{{"type": action, "value": "\uE008"}} }
+	p.press(t, slices.Concat(shift("keyDown"), strokes(keys), shift("keyUp")))
+}
+
+func strokes(keys []rune) (actions []object) {
 	for _, k := range keys {
 		actions = append(actions, object{"type": "keyDown", "value": string(k)}, object{"type": "keyUp", "value": string(k)})
 	}
+	return actions
+}
+
+func (p *Page) press(t testing.TB, actions []object) {
+	t.Helper()
 	if err := p.act(t, object{"type": "key", "id": "keyboard", "actions": actions}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"idlepush/registry/testenv"
 )
@@ -16,16 +17,19 @@ import (
 // each push, and prints the notifications and windows that result.
 const worker = `
 const fs = require("node:fs"), vm = require("node:vm");
-const { pushes, clicks } = JSON.parse(fs.readFileSync(0, "utf8"));
+const { pushes, clicks, actions } = JSON.parse(fs.readFileSync(0, "utf8"));
 const handlers = {}, kept = [];
 const context = vm.createContext({ URL, Request, Date, JSON, Number, Array, AbortSignal });
 Object.assign(context, {
 	self: context,
 	addEventListener: (name, handle) => { handlers[name] = handle; },
 	importScripts: (...names) => names.filter(name => name !== "/remember.js").forEach(name => vm.runInContext(fs.readFileSync("page" + name, "utf8"), context)),
-	remember: { addShown: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => undefined, allows: async link => link.includes("allowed") },
-	// The id of a notification is its link.
-	fetch: async path => ({ json: async () => ({ link: decodeURIComponent(path).slice("/api/v1/notifications/".length) }) }),
+	remember: { addShown: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => ({ id: "phone" }), allows: async link => link.includes("allowed") },
+	// The id of a notification is its link. The server refuses a mute of the mailbox "refused".
+	fetch: async (path, { method, body }) => {
+		if (method === "POST") notes.asked = path + " " + body;
+		return { ok: !path.includes("refused"), json: async () => ({ link: decodeURIComponent(path).slice("/api/v1/notifications/".length) }) };
+	},
 	location: { origin: "https://house.example.net" },
 });
 vm.runInContext(fs.readFileSync("page/sw.js", "utf8"), context);
@@ -45,9 +49,10 @@ const happen = async (name, event) => {
 	return notes;
 };
 (async () => {
-	const out = { pushes: [], clicks: [] };
+	const out = { pushes: [], clicks: [], actions: [] };
 	for (const text of pushes ?? []) out.pushes.push(await happen("push", { data: text === null ? null : { text: () => text } }));
 	for (const data of clicks ?? []) out.clicks.push((await happen("notificationclick", { notification: { data, close() {} } })).opened);
+	for (const { action, data } of actions ?? []) out.actions.push(await happen("notificationclick", { action, notification: { data, close() {} } }));
 	console.log(JSON.stringify(out));
 })();
 `
@@ -57,23 +62,26 @@ type happened struct {
 		Title, Body, Tag, Icon string
 		Silent, Renotify       bool
 		Data                   map[string]any
+		Actions                []struct{ Action string }
 	}
-	Closed []string
-	Badge  *int
+	Closed        []string
+	Badge         *int
+	Asked, Opened string
 }
 
-// runWorker returns what the service worker does for pushes (nil means without data) and for clicks
-// on notifications with the given data.
-func runWorker(t *testing.T, pushes []*string, clicks []object) (out struct {
-	Pushes []happened
-	Clicks []string
+// runWorker returns what the service worker does for pushes (nil means without data), for clicks on
+// notifications with the given data, and for clicks on a button of a notification.
+func runWorker(t *testing.T, pushes []*string, clicks []object, actions ...object) (out struct {
+	Pushes  []happened
+	Clicks  []string
+	Actions []happened
 }) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		testenv.Missing(t, "node is not installed")
 	}
-	in, err := json.Marshal(object{"pushes": pushes, "clicks": clicks})
+	in, err := json.Marshal(object{"pushes": pushes, "clicks": clicks, "actions": actions})
 	fatal(t, err)
 	cmd := exec.Command(node, "-e", worker)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), os.Stderr
@@ -108,6 +116,7 @@ func TestServiceWorker(t *testing.T) {
 	t.Run("it closes what was read, and rings once per mail", workerClosesAndRingsOnce)
 	t.Run("a filled-in mail replaces the first notification silently", workerReplacesSilently)
 	t.Run("a click opens the mail or the page", workerClick)
+	t.Run("a notification of mail has buttons, of which one mutes its mailbox for an hour", workerMutes)
 }
 
 func workerShowsPush(t *testing.T) {
@@ -196,11 +205,12 @@ func workerClick(t *testing.T) {
 		want string
 	}{
 		{object{"kind": "mail", "id": "x", "navigate": "https://mail.example.net/x"}, "https://mail.example.net/x"},
-		{object{"kind": "mail", "id": "x", "navigate": page + "mail/x"}, page + "mail/x"},
-		{object{"kind": "mail", "id": "x"}, page + "mail/x"},
-		{object{"kind": "mail", "id": "x", "navigate": "message:%3Cx%3E"}, page + "mail/x"},
-		{object{"kind": "mail", "id": "x", "navigate": "javascript:alert(1)"}, page + "mail/x"},
-		{object{"kind": "mail", "id": "x", "navigate": "nonsense"}, page + "mail/x"},
+		{object{"kind": "mail", "id": "x", "navigate": page + "mail/x"}, page + "open/x"},
+		{object{"kind": "mail", "id": "x"}, page + "open/x"},
+		{object{"kind": "mail", "id": "x", "navigate": "message:%3Cx%3E"}, page + "open/x"},
+		{object{"kind": "mail", "id": "x", "navigate": "javascript:alert(1)"}, page + "open/x"},
+		{object{"kind": "mail", "id": "x", "navigate": "nonsense"}, page + "open/x"},
+		{object{"kind": "mail", "id": "x", "navigate": "https://mail.example.net/#/mail/x"}, "https://mail.example.net/#/mail/x"},
 		{object{"kind": "summary", "id": "x", "navigate": "https://house.example.net/"}, "https://house.example.net/"},
 		{object{"kind": "attention"}, page},
 		{object{"kind": "attention", "account": "family"}, page + "attention/family"},
@@ -221,5 +231,36 @@ func workerClick(t *testing.T) {
 		if got != rows[i].want {
 			t.Errorf("%v leads to %s, want %s", rows[i].data, got, rows[i].want)
 		}
+	}
+}
+
+func workerMutes(t *testing.T) {
+	t.Parallel()
+	mail := `{"notification":{"title":"Anna","tag":"a"},"idlepush":{"v":1,"kind":"mail","id":"a","account":"home"}}`
+	summary := `{"notification":{"title":"5 new mails","tag":"b"},"idlepush":{"v":1,"kind":"summary","id":"b","account":"home"}}`
+	before := time.Now()
+	out := runWorker(t, []*string{&mail, &summary}, nil,
+		object{"action": "open", "data": object{"kind": "mail", "id": "x", "account": "home"}},
+		object{"action": "mute", "data": object{"kind": "mail", "id": "x", "account": "home"}},
+		object{"action": "mute", "data": object{"kind": "mail", "id": "x", "account": "refused"}})
+	if buttons := out.Pushes[0].Shown[0].Actions; len(buttons) != 2 || buttons[0].Action != "open" || buttons[1].Action != "mute" || len(out.Pushes[1].Shown[0].Actions) != 0 {
+		t.Errorf("the buttons are %v, and of a summary %v", buttons, out.Pushes[1].Shown[0].Actions)
+	}
+	open, mute, refused := out.Actions[0], out.Actions[1], out.Actions[2]
+	if open.Opened != "https://house.example.net/#/open/x" || open.Asked != "" {
+		t.Errorf("the first opens %q and asks %q", open.Opened, open.Asked)
+	}
+	path, body, _ := strings.Cut(mute.Asked, " ")
+	var asked struct {
+		Of, Device string
+		Until      time.Time
+	}
+	fatal(t, json.Unmarshal([]byte(body), &asked))
+	until := asked.Until.Sub(before)
+	if path != "/api/v1/accounts/home/mutes" || asked.Of != "mailbox" || asked.Device != "phone" || until < time.Hour-time.Minute || until > time.Hour+time.Minute || mute.Opened != "" || len(mute.Shown) != 0 {
+		t.Errorf("the second asks %q, opens %q and shows %v", mute.Asked, mute.Opened, mute.Shown)
+	}
+	if len(refused.Shown) != 1 || !refused.Shown[0].Silent || !strings.HasPrefix(refused.Shown[0].Title, "It could not be muted.") {
+		t.Errorf("refused, it shows %v", refused.Shown)
 	}
 }

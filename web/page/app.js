@@ -3,16 +3,18 @@ import { el, leaveView, tell } from "./dom.js";
 import { listen } from "./live.js";
 import { closeStale, register, repairDevice } from "./ring.js";
 import { go, session } from "./session.js";
-import { activity, mail, openMail } from "./views/activity.js";
+import { activity } from "./views/activity.js";
 import { device } from "./views/device.js";
 import { devices } from "./views/devices.js";
 import { join, login, password, setup } from "./views/enter.js";
 import { attention, mailbox } from "./views/mailbox.js";
+import { mail, openMail } from "./views/mail.js";
 import { mailboxes } from "./views/mailboxes.js";
 import { me } from "./views/me.js";
 import { add } from "./views/add.js";
 import { client } from "./views/clients.js";
 import { people } from "./views/people.js";
+import { rules } from "./views/rules.js";
 import { signIn } from "./views/signin.js";
 import { welcome } from "./views/welcome.js";
 
@@ -21,7 +23,7 @@ const { texts } = self;
 // A view returns {title, node, on, address}. on lists the kinds of changes that redraw it; it is
 // empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as
 // long as they are shown. address, if there is one, replaces that of the view.
-const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, attention, devices, device, activity, mail, open: openMail, people, client, me, "sign-in": signIn };
+const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, rules, attention, devices, device, activity, mail, open: openMail, people, client, me, "sign-in": signIn };
 const loginless = ["setup", "join", "password", "login"]; // need no login
 
 const main = document.getElementById("main");
@@ -110,7 +112,7 @@ function missing() {
 
 function menu(name) {
 	nav.hidden = !session.user || name === "welcome" || loginless.includes(name);
-	const parts = { mailboxes: ["", "mailboxes", "mailbox", "attention", "add", "sign-in"], devices: ["devices", "device"], activity: ["activity", "mail", "open"], people: ["people", "client"], me: ["me"] };
+	const parts = { mailboxes: ["", "mailboxes", "mailbox", "rules", "attention", "add", "sign-in"], devices: ["devices", "device"], activity: ["activity", "mail", "open"], people: ["people", "client"], me: ["me"] };
 	nav.replaceChildren(...Object.entries(parts).filter(([part]) => part !== "people" || session.user?.admin).map(([part, names]) =>
 		el("a", { href: `#/${part}`, id: `nav-${part}`, "aria-current": names.includes(name) ? "page" : undefined }, texts.nav[part])));
 }

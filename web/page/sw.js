@@ -33,7 +33,8 @@ self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
 
 self.addEventListener("notificationclick", (event) => {
 	event.notification.close();
-	event.waitUntil(opened(target(event.notification.data, self.location.origin)).then(go));
+	const { data } = event.notification;
+	event.waitUntil(event.action === "mute" ? mute(data) : opened(target(data, self.location.origin)).then(atOnce).then(go));
 });
 
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
@@ -60,6 +61,7 @@ function read(text) {
 			icon: "/icon-192.png",
 			badge: "/badge-96.png",
 			silent: shown.silent === true,
+			actions: own.kind === "mail" && own.account ? [{ action: "open", title: texts.openAction }, { action: "mute", title: texts.muteAction }] : [],
 			data: { id: own.id, kind: own.kind, code: own.code, account: own.account, navigate: shown.navigate, unread },
 		},
 		clear: Array.isArray(own.clear) ? own.clear : [],
@@ -82,6 +84,22 @@ async function show(data) {
 	if (unread !== undefined) {
 		await self.navigator.setAppBadge?.(unread).catch(() => {});
 	}
+}
+
+// mute has a mailbox not ring on this device for an hour, or on all devices of the person if this
+// one is not known. It says so if that fails.
+async function mute({ account }) {
+	const until = new Date(Date.now() + 3_600_000).toISOString();
+	try {
+		const device = (await remember.device())?.id;
+		const { ok } = await fetch(`/api/v1/accounts/${encodeURIComponent(account)}/mutes`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ of: "mailbox", device, until }) });
+		if (ok) {
+			return;
+		}
+	} catch {
+		// It is said below.
+	}
+	await self.registration.showNotification(texts.muteFailed, { tag: "mute", silent: true, icon: "/icon-192.png", badge: "/badge-96.png" });
 }
 
 // target returns the address that a click opens. A service worker can open only web addresses; for
@@ -111,6 +129,12 @@ async function opened(address) {
 	} catch {
 		return address;
 	}
+}
+
+// atOnce returns the address of the page of a mail that opens the mail at once, where the person
+// wishes that on this device. Others it returns as they are.
+function atOnce(address) {
+	return address.replace(`${self.location.origin}/#/mail/`, `${self.location.origin}/#/open/`);
 }
 
 // linkTimeout is in ms. Browsers let a click open a window only for a few seconds.

@@ -6,6 +6,34 @@
 const whole = (reason) => reason && reason.replace(/^[a-z](?=[a-z]*(?![a-z\d.@-]))/, (letter) => letter.toUpperCase()) + (/[.!?)]$/.test(reason) ? "" : ".");
 
 const listed = (names) => new Intl.ListFormat(self.texts.language).format(names);
+const either = (names) => new Intl.ListFormat(self.texts.language, { type: "disjunction" }).format(names);
+const quoted = (parts) => either(parts.map((part) => `“${part}”`));
+
+// A time of day in minutes, and a day of the week from 0, Monday.
+const dayMinutes = 24 * 60;
+const timeOfDay = (minutes) => `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
+const weekday = (day, length = "long") => new Intl.DateTimeFormat(self.texts.language, { weekday: length, timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + day % 7));
+
+// weekdays names days of the week: three or more that follow each other by the first and the last.
+function weekdays(days) {
+	const first = days.find((day) => !days.includes((day + 6) % 7));
+	const follow = first !== undefined && days.every((_, i) => days.includes((first + i) % 7));
+	return follow && days.length > 2 ? `${weekday(first)} to ${weekday(first + days.length - 1)}` : `on ${listed(days.map((day) => weekday(day)))}`;
+}
+
+// quietPart says one group of quiet times, see quiet.js.
+function quietPart({ days, from, length }) {
+	const wholeDays = from === 0 && length % dayMinutes === 0;
+	if (wholeDays) {
+		return `all day ${weekdays(days.flatMap((day) => Array.from({ length: length / dayMinutes }, (_, i) => (day + i) % 7)))}`;
+	}
+	const [begin, end] = [timeOfDay(from), timeOfDay((from + length) % dayMinutes || dayMinutes)];
+	if (length > dayMinutes) {
+		return listed(days.map((day) => `from ${weekday(day)} ${begin} to ${weekday(day + Math.ceil((from + length) / dayMinutes) - 1)} ${end}`));
+	}
+	const daily = from + length > dayMinutes ? "every night" : "every day";
+	return `${days.length === 7 ? daily : weekdays(days)} from ${begin} to ${end}`;
+}
 
 self.texts = {
 	language: "en", // BCP 47; also of dates and numbers
@@ -13,6 +41,9 @@ self.texts = {
 	// The service worker and the offline page
 	somethingArrived: "Something arrived",
 	openToSee: "Open idlepush to see it.",
+	openAction: "Open",
+	muteAction: "Mute for 1 h",
+	muteFailed: "It could not be muted. Open idlepush to try again.",
 	offlineTitle: "No connection",
 	offline: "The server cannot be reached. Check your connection, then try again.",
 	tryAgain: "Try again",
@@ -328,6 +359,122 @@ self.texts = {
 	removeDeviceSure: (name) => `Stop ringing ${name}, and log it out? What was added from there is removed, too.`,
 	removeHere: "Stop ringing here",
 
+	// Quiet hours of a device
+	quietTitle: "Quiet hours",
+	quiet: (groups) => groups.length === 0 ? "No quiet hours. It rings at any time."
+		: groups[0].length === 7 * dayMinutes ? "Always quiet." : `Quiet ${listed(groups.map(quietPart))}.`,
+	quietOn: "Switch on quiet hours",
+	quietOff: "Switch them off",
+	quietChange: "Change them",
+	quietGrid: "Quiet hours of the week",
+	quietHint: "Draw along a day to make it quiet, or to free it again. On a keyboard, arrows move, Space switches, and Shift with arrows goes on with that.",
+	quietSlot: (day, minutes) => `${weekday(day)} ${timeOfDay(minutes)}`,
+	quietHour: (minutes) => timeOfDay(minutes),
+	weekday,
+	quietPresets: { nights: "Nights", weekends: "Weekends", none: "None" },
+	quietMode: "Mail that arrives meanwhile",
+	quietModes: {
+		hold: ["waits", "Afterwards one notification for each mailbox counts what is still unread."],
+		silent: ["is shown without a sound", ""],
+	},
+	quietDoes: (mode, through) => `Mail that arrives then ${mode === "silent" ? "is shown without a sound" : "waits until they end"}${through.length ? `, but not: ${listed(through.map((text) => text[0].toLowerCase() + text.slice(1)))}.` : "."}`,
+	quietThrough: "What rings all the same",
+	quietPeople: ["People who matter", "Also mail that a rule lets ring loudly. Choose them at each mailbox."],
+	quietAttention: ["What only you can help with", "Such as a mailbox that cannot be opened any more."],
+	quietIn: (zone) => `Times are those of ${zone}.`,
+	quietZone: "Time zone",
+	zoneMoved: (zone, here) => `The quiet hours of this device are in the time of ${zone}, but it is in ${here} now.`,
+	zoneTake: (here) => `Use the time of ${here}`,
+	zoneTaken: "The quiet hours follow the time here now.",
+	foldersHere: "Which folders",
+	foldersHereHint: "Mail in the others is not shown on this device.",
+
+	// Rules of a mailbox
+	rulesTitle: "When it rings",
+	rulesIntro: (mailbox) => `For mail to ${mailbox}, on your devices only. The first rule that matches decides.`,
+	rule: (conditions, action) => conditions.length === 0 ? `Whatever it is, ${action}.` : `If ${listed(conditions)}, ${action}.`,
+	otherwise: (action) => `Otherwise, ${action}.`,
+	conditions: {
+		from: (parts) => `it is from ${either(parts)}`,
+		to: (parts) => `it is to ${either(parts)}`,
+		subject: (parts) => `the subject has ${quoted(parts)}`,
+		folder: (parts) => `it is in the folder ${either(parts)}`,
+		list: (parts) => `it is from the mailing list ${either(parts)}`,
+		words: (parts) => `the subject or the first words have ${quoted(parts)}`,
+		bulk: (yes) => yes ? "it was sent to many, or by a program" : "a person wrote it to few",
+		attachment: (yes) => yes ? "it has an attachment" : "it has no attachment",
+		answer: (yes) => yes ? "it is an answer to me" : "it is no answer to me",
+		first: (yes) => yes ? "it is the first mail from its sender" : "its sender has written before",
+		above: (size) => `it is larger than ${size}`,
+		below: (size) => `it is smaller than ${size}`,
+	},
+	megabytes: (count) => `${new Intl.NumberFormat(self.texts.language).format(count)} MB`,
+	action: (ring, most) => ring === "not" || !most ? self.texts.actions[ring] : `${self.texts.actions[ring]}, with no more than ${most}`,
+	actions: { ring: "let it ring", loud: "let it ring loudly, in quiet hours too", silent: "show it without a sound", not: "do not show it" },
+	most: { wake: "that new mail arrived", sender: "who wrote", subject: "who wrote and the subject", preview: "the first words" },
+	ruleCondition: "If",
+	ruleConditionAt: (at) => `Condition ${at}`,
+	ruleConditions: {
+		from: "it is from", to: "it is to (or cc)", subject: "the subject has", folder: "it is in the folder", list: "its mailing list has", words: "its first words have",
+		bulk: "it was sent to many, or by a program", attachment: "it has an attachment", answer: "it is an answer to me", first: "it is the first from its sender",
+		above: "it is larger than (MB)", below: "it is smaller than (MB)",
+	},
+	ruleHints: {
+		from: "An address, a domain such as @school.example, or a part of the name", to: "An address, a domain such as @school.example, or a part of the name",
+		subject: "A part of it", list: "A part of its id", words: "A part of the subject or of the first words",
+	},
+	ruleValue: "what",
+	ruleYes: { yes: "yes", no: "no" },
+	ruleThen: "Then",
+	ruleMost: "Show no more than",
+	ruleMostDevice: "what the device may show",
+	ruleAddCondition: "Add a condition",
+	ruleRemoveCondition: "Remove the condition",
+	ruleEdit: "Change",
+	ruleDone: "Done",
+	ruleUp: "Up",
+	ruleDown: "Down",
+	ruleAbout: (what, sentence) => `${what}: ${sentence}`,
+	ruleAdd: "Add a rule",
+	rulesNone: "There is no rule yet: all mail rings.",
+	rulesUnsaved: "Not saved yet.",
+	rulesOtherwise: "Otherwise",
+	rulesEmpty: "A condition says nothing yet. Complete or remove it.",
+
+	// People who matter, mutes, name and color of a mailbox
+	people: "People who matter",
+	peopleCount: (count) => count === 0 ? "People who matter" : `People who matter (${count})`,
+	peopleText: "Their mail breaks through quiet hours, and is never held back to be summed up.",
+	peopleAdd: "An address, or a domain such as @school.example",
+	peopleAddButton: "Add",
+	peopleAdded: (who) => `${who} matters to you now.`,
+	peopleMatter: (who) => `Let ${who} break through`,
+	peopleMatters: (who) => `${who} is one of the people who matter to you.`,
+	rulesOf: (count) => count === 0 ? "Rules" : `Rules (${count})`,
+	rulesChange: "Change the rules",
+	look: "Name and color",
+	lookName: "Name",
+	lookNameHint: "Stands in titles where you have more than one mailbox. Empty: its address.",
+	lookColor: "With a color",
+	color: "Color",
+	lookSound: "Sound",
+	lookSounds: { "": "that of the device", none: "none" },
+	muted: (count) => count === 0 ? "Mute" : `Mute (${count})`,
+	mute: "Mute",
+	muteWhat: "Mute",
+	muteOf: { mailbox: "the mailbox", sender: "the sender", conversation: "the conversation" },
+	muteFor: "How long",
+	muteEnds: { hour: "1 hour", morning: "until morning", monday: "until Monday", ever: "for ever" },
+	muteOn: "Where",
+	muteEverywhere: "on all my devices",
+	muteHere: "on this device",
+	muteDone: (until) => until ? `Muted until ${until}.` : "Muted.",
+	muteLine: (of, { sender, title }) => ({ mailbox: "The whole mailbox", sender: `Mail from ${sender}`, conversation: title ? `The conversation “${title}”` : "A conversation" })[of],
+	muteUntil: (until, device) => `${until ? `until ${until}` : "for ever"}, ${device ? `on ${device}` : "on all your devices"}`,
+	muteNone: "Nothing is muted.",
+	unmute: "Ring again",
+	unmuted: "It rings again.",
+
 	// Activity
 	activityTitle: "Activity",
 	noActivity: "No notifications yet. They are listed here for 7 days.",
@@ -339,19 +486,36 @@ self.texts = {
 	resolved: "No longer needed",
 	noDeviceThen: "None of your devices was registered for it.",
 	delivery: {
-		pending: (name, _, until) => until ? `${name}: waits until ${until}, because it has rung often within a minute` : `${name}: waiting`,
+		pending: (name, _, __, until) => until ? `${name}: waits until ${until}, because it has rung often within a minute` : `${name}: waiting`,
 		delivered: (name, time) => `${name}: rang${time}`,
 		cleared: (name) => `${name}: read before it rang`,
-		combined: (name) => `${name}: part of a summary`,
+		combined: (name, _, at) => at ? `${name}: in a summary at ${at}` : `${name}: in a summary`,
 		expired: (name) => `${name}: expired`,
 		refused: (name) => `${name}: refused`,
 		removed: (name) => `${name}: removed`,
 	},
+	quietUntil: (name, until) => `${name}: quiet until ${until}`,
+	shownSilently: (name, time) => `${name}: shown without a sound${time}`,
+	notShown: (name) => `${name}: not`,
+	// What decided, in a word, by its code. For a code that is missing, its sentence follows.
+	because: (said, why) => `${said}: ${why}`,
+	causes: { rule: ({ rule }) => `rule ${rule}`, otherwise: () => "no rule matches" },
+	changeThis: "Change this",
+	search: "Why did it not ring?",
+	searchHint: "Words of the sender or the subject, of the last 7 days",
+	searchButton: "Search",
+	searchLooking: "Searching…",
+	searchFound: (count) => count === 0 ? "No mail of the last 7 days has these words in its sender or subject." : count === 1 ? "1 mail" : `${count} mails`,
 	after: (seconds) => seconds < 60 ? ` after ${seconds < 10 ? Math.max(0.1, Math.round(seconds * 10) / 10) : Math.round(seconds)} s` : ` after ${Math.round(seconds / 60)} min`,
 	attentionKind: "Needs attention",
 	clearKind: "Read or removed elsewhere",
 	mailTitle: "Mail",
-	openMail: "Open the mail",
+	ways: { link: "Open the mail", message: "Open it in the mail app" },
+	willOpenAtOnce: "After the next tap on a notification, this device opens the mail in the way that you use here.",
+	opensAtOnce: "After a tap on a notification, this device opens the mail at once.",
+	showPageFirst: "Show this page first",
+	whereItRang: "Where it rang",
+	ruleOfMail: "Make a rule of it",
 	chosenByOther: (host) => `The owner of the mailbox has chosen what a tap opens: ${host}. After the first time, it opens at once on this device.`,
 	openAt: (host) => host.endsWith(":") ? `Open an app (${host})` : `Open ${host}`,
 

@@ -105,8 +105,8 @@ func TestActivity(t *testing.T) {
 	checkSizes(t, p)
 }
 
-// TestActivityDeliveries asks the page of mails that wait for the end of a burst, or went into its
-// summary.
+// TestActivityDeliveries asks the page what was decided about mails: they wait for the end of a
+// burst or of quiet hours, went into a summary, are silent or do not ring.
 func TestActivityDeliveries(t *testing.T) {
 	t.Parallel()
 	_, p := openFurnished(t, browsertest.Chromium(t))
@@ -125,14 +125,24 @@ func TestActivityDeliveries(t *testing.T) {
 		location.hash = "#/activity";
 	}`, object{"/notifications?limit=50": object{"items": []object{
 		mail("held", object{"state": "pending", "until": until}), mail("waiting", object{"state": "pending"}), mail("counted", object{"state": "combined", "at": until, "into": "sum"}),
+		mail("quiet", object{"state": "pending", "until": until, "decision": object{"verdict": "held", "until": until, "code": "quiet_hours", "params": object{"until": "07:00"}, "text": "This device is quiet until 07:00."}}),
+		mail("ruled", object{"state": "skipped", "decision": object{"verdict": "not", "code": "rule", "params": object{"case": "not", "rule": "2"}, "text": "It does not ring by rule 2 of this mailbox."}}),
+		mail("muted", object{"state": "skipped", "decision": object{"verdict": "not", "code": "muted", "params": object{"case": "sender_for_ever"}, "text": "This sender is muted."}}),
+		mail("silent", object{"state": "delivered", "at": until, "decision": object{"verdict": "silent", "code": "otherwise", "params": object{"case": "silent"}, "text": "It shows without a sound."}}),
 	}}, "/notifications/sum": summary})
-	p.WaitText(t, "Phone: part of a summary")
+	p.WaitText(t, "Phone: in a summary at ")
 	var clock string
 	p.Eval(t, &clock, `async until => (await import("/age.js")).clock(until)`, until)
-	for _, want := range []string{"Phone: waits until " + clock + ", because it has rung often within a minute", "Phone: waiting"} {
+	for _, want := range []string{"Phone: in a summary at " + clock + ".", "Phone: quiet until " + clock + ".", "Phone: not: rule 2.", "Phone: not. This sender is muted.", "Phone: shown without a sound after 0.1 s: no rule matches.", "Phone: waits until " + clock + ", because it has rung often within a minute", "Phone: waiting"} {
 		p.WaitText(t, want)
 	}
-	p.Click(t, "Phone: part of a summary")
+	links := make(map[string]string)
+	p.Eval(t, &links, `() => Object.fromEntries([...document.querySelectorAll("main li li a[aria-label]")].map((a) => [a.closest(".card").id, a.getAttribute("href")]))`)
+	if want := map[string]string{"quiet": "#/device/phone", "ruled": "#/rules/a", "muted": "#/mailbox/a", "silent": "#/rules/a"}; !maps.Equal(links, want) {
+		t.Errorf("what decided is changed at %v, want %v", links, want)
+	}
+	checkSizes(t, p)
+	p.Click(t, "Phone: in a summary at "+clock)
 	p.WaitText(t, "12 new mails")
 }
 

@@ -3,13 +3,15 @@ import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
 import { reason } from "../reason.js";
 import { repairDevice, stopRinging, thisDevice } from "../ring.js";
 import { go } from "../session.js";
+import { wishesOfDevice } from "../wishes.js";
+import { foldersHere, quietHours } from "./quiet.js";
 import { deviceState } from "./state.js";
 
 const { texts } = self;
 
 export async function device(id) {
 	const path = `/devices/${encodeURIComponent(id)}`;
-	const [it, mailboxes, here] = await Promise.all([call("GET", path), all("/accounts"), thisDevice()]);
+	const [it, wishes, mailboxes, here] = await Promise.all([call("GET", path), call("GET", wishesOfDevice(id)), all("/accounts"), thisDevice()]);
 	const isHere = here?.id === it.id;
 	const outcome = el("p", { role: "status" });
 	const node = [
@@ -18,7 +20,9 @@ export async function device(id) {
 				const tested = await call("POST", `${path}/test`);
 				outcome.textContent = tested.result === "delivered" ? texts.tested.delivered : texts.tested.other(reason(tested, tested.reason));
 			}, { class: "primary" }))),
+		quietHours(it, wishes, isHere),
 		settings(it, path, mailboxes, isHere),
+		foldersHere(it, wishes, mailboxes),
 		preview(path),
 		el("div", { class: "buttons" }, button(isHere ? texts.removeHere : texts.removeDevice, async () => {
 			if (!await confirmed(isHere ? texts.removeHere + "?" : texts.removeDeviceSure(it.name), texts.remove, texts.cancel)) {
@@ -31,7 +35,7 @@ export async function device(id) {
 			go("devices");
 		}, { class: "danger" })),
 	];
-	return { title: it.name, node, on: [] };
+	return { title: it.name, node: node.filter(Boolean), on: [] };
 }
 
 function settings(it, path, mailboxes, isHere) {

@@ -7,7 +7,9 @@ import { beginSignIn, providerName, signInButton } from "../signin.js";
 import { folderTicks } from "./add.js";
 import { certificates, fingerprintText } from "./certificate.js";
 import { mailboxes } from "./mailboxes.js";
+import { wishesOf } from "../wishes.js";
 import { mailboxState } from "./state.js";
+import { wishesParts } from "./wishes.js";
 
 const { texts } = self;
 
@@ -41,21 +43,24 @@ export async function attention(id) {
 // begins.
 async function show(id, now) {
 	const path = `/accounts/${encodeURIComponent(id)}`;
-	const account = await call("GET", path);
+	const [account, wishes] = await Promise.all([call("GET", path), call("GET", wishesOf(id))]);
+	const title = account.name ?? account.email;
 	const change = async (body) => {
 		await call("PATCH", path, body);
 		tell(texts.saved);
 	};
-	const node = [el("div", { class: "card" }, mailboxState(account))];
+	const node = [el("div", { class: "card" }, account.name && el("p", { class: "soft" }, account.email), mailboxState(account))];
+	const own = await wishesParts(account, wishes, part);
 	if (account.owner !== session.user.id) {
 		const owner = (await all("/users/names")).find(({ id }) => id === account.owner);
-		node.push(el("p", {}, texts.sharedByText(owner?.name)), el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
-		return { title: account.email, node, on: [] };
+		node.push(el("p", {}, texts.sharedByText(owner?.name)), own, el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
+		return { title, node, on: [] };
 	}
 	const names = await all("/users/names");
 	const sharedWith = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
 	node.push(
 		opener(path, account, now),
+		own,
 		examination(path, isBroken(account.status)),
 		folders(path, account, change),
 		linkPart(account, change),
@@ -67,7 +72,7 @@ async function show(id, now) {
 				go("mailboxes");
 			}),
 			removal(path, texts.removeMailbox, texts.removeMailboxSure(account.email, sharedWith))));
-	return { title: account.email, node, on: [] };
+	return { title, node, on: [] };
 }
 
 function isBroken({ state, code = "", next_try: next }) {

@@ -1,6 +1,6 @@
 import { age } from "../age.js";
 import { all, call } from "../api.js";
-import { button, confirmed, el } from "../dom.js";
+import { button, confirmed, el, svg } from "../dom.js";
 import { reason } from "../reason.js";
 import { support } from "../ring.js";
 import { session } from "../session.js";
@@ -58,8 +58,14 @@ function offered({ id, owner_name: owner, email, host, username }) {
 function card(account, others) {
 	const { status } = account;
 	return el("a", { class: "card", href: `#/mailbox/${account.id}`, id: account.id },
-		el("div", { class: "row" }, el("h2", {}, account.email), status.unread > 0 && el("span", { class: "soft" }, texts.unread(status.unread))),
+		el("div", { class: "row" }, el("h2", {}, colorDot(account.color), account.name ?? account.email), status.unread > 0 && el("span", { class: "soft" }, texts.unread(status.unread))),
+		account.name && el("p", { class: "soft" }, account.email),
 		mailboxState(account),
 		status.last_mail && el("p", { class: "soft" }, texts.lastMail, age(status.last_mail)),
 		account.owner !== session.user.id && el("p", { class: "soft" }, texts.sharedBy(others.find(({ id }) => id === account.owner)?.name)));
+}
+
+// colorDot returns a dot in the color of a mailbox, or undefined if it has none.
+export function colorDot(color) {
+	return color ? svg("svg", { class: "dot", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 5, fill: color })) : undefined;
 }

@@ -1,0 +1,160 @@
+package browser
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"idlepush/cmd/idlepush/systemtest"
+	"idlepush/registry/testenv"
+	"idlepush/web/browsertest"
+)
+
+// mailIDs returns the ids of the mails, by subject.
+func (s *system) mailIDs(t *testing.T) map[string]string {
+	t.Helper()
+	var all struct {
+		Items []struct{ ID, Kind, Subject string }
+	}
+	systemtest.Must(t, s.Client.Get(testenv.Context(t), "/notifications", &all))
+	ids := make(map[string]string)
+	for _, item := range all.Items {
+		if item.Kind == "mail" {
+			ids[item.Subject] = item.ID
+		}
+	}
+	return ids
+}
+
+// TestMailPage has a mail muted, made a rule of, and opened, on its page.
+func TestMailPage(t *testing.T) {
+	t.Parallel()
+	s, p := openFurnished(t, browsertest.Chromium(t))
+	const subject = "Supper"
+	s.append(t, "INBOX", "berta", subject, time.Now())
+	_, err := s.Web.Wait(testenv.Context(t), 8)
+	systemtest.Must(t, err)
+	account, id := s.ids(t, "/accounts")[0], s.mailIDs(t)[subject]
+	var sender string
+
+	t.Run("it says where it rang", func(t *testing.T) {
+		s.openView(t, p, "mail/"+id, "Where it rang")
+		p.WaitText(t, "firefox: rang after ")
+		p.Eval(t, nil, `() => document.querySelectorAll("main details").forEach((d) => { d.open = true; })`)
+		checkSizes(t, p)
+		p.SetViewport(t, 320, 800)
+		checkLayout(t, p)
+		var item struct{ Sender string }
+		callAPI(t, p, "GET", "/notifications/"+id, nil, &item)
+		if sender = item.Sender; !strings.Contains(sender, "@") {
+			t.Fatalf("the sender is %q", sender)
+		}
+	})
+	t.Run("it is muted, and rings again", func(t *testing.T) {
+		choose(t, p, "css:main [name=of]", "conversation")
+		choose(t, p, "css:main [name=for]", "ever")
+		p.Click(t, "css:main details button.primary")
+		p.WaitText(t, "Muted.")
+		choose(t, p, "css:main [name=of]", "sender")
+		choose(t, p, "css:main [name=for]", "morning")
+		p.Click(t, "css:main details button.primary")
+		p.WaitText(t, "Muted until ")
+		s.openView(t, p, "mailbox/"+account, "Mute (2)")
+		p.Click(t, "Mute (2)")
+		p.WaitText(t, "The conversation “"+subject+"”")
+		p.Click(t, "Ring again: Mail from "+sender)
+		p.WaitText(t, "It rings again.")
+		p.Click(t, "css:main details[open] button.primary")
+		p.WaitText(t, "The whole mailbox")
+		var wishes struct {
+			Mutes []struct{ Of, Sender, Title, Until string }
+		}
+		callAPI(t, p, "GET", "/accounts/"+account+"/wishes", nil, &wishes)
+		if len(wishes.Mutes) != 2 || wishes.Mutes[0].Of != "conversation" || wishes.Mutes[0].Title != subject || wishes.Mutes[0].Until != "" || wishes.Mutes[1].Of != "mailbox" || wishes.Mutes[1].Until == "" {
+			t.Errorf("muted is %+v", wishes.Mutes)
+		}
+	})
+	t.Run("its sender matters", func(t *testing.T) {
+		s.openView(t, p, "mail/"+id, "Where it rang")
+		p.Click(t, "Let "+sender+" break through")
+		p.WaitText(t, sender+" is one of the people who matter to you.")
+		s.openView(t, p, "mailbox/"+account, "People who matter (1)")
+		p.Click(t, "People who matter (1)")
+		p.Type(t, "An address, or a domain such as @school.example", "@School.example")
+		p.Press(t, browsertest.Enter)
+		p.WaitText(t, "@school.example matters to you now.")
+		p.Click(t, "Remove: "+sender)
+		p.WaitText(t, "Saved.")
+		var wishes struct{ People []string }
+		callAPI(t, p, "GET", "/accounts/"+account+"/wishes", nil, &wishes)
+		if len(wishes.People) != 1 || wishes.People[0] != "@school.example" {
+			t.Errorf("these people matter: %q", wishes.People)
+		}
+	})
+	t.Run("a rule is made of it", func(t *testing.T) {
+		s.openView(t, p, "mail/"+id, "Where it rang")
+		p.Click(t, "Make a rule of it")
+		p.WaitText(t, "If it is from "+sender+", show it without a sound.")
+		p.Click(t, "css:main > form button.primary")
+		p.WaitText(t, "Saved.")
+	})
+	t.Run("the mailbox gets a name and a color", func(t *testing.T) {
+		s.openView(t, p, "mailbox/"+account, "Rules (1)")
+		p.Click(t, "Name and color")
+		p.Type(t, "Name", "Home")
+		p.Click(t, "With a color")
+		p.Eval(t, nil, `() => { document.querySelector("[name=color]").value = "#aa3300"; }`)
+		checkSizes(t, p)
+		p.Click(t, "css:main details[open] button.primary")
+		p.WaitText(t, "Saved.")
+		s.openView(t, p, "mailboxes", "Add a mailbox")
+		p.Wait(t, "the mailbox has its name and color", `() => document.querySelector("main a.card h2")?.textContent === "Home" && document.querySelector("main .dot circle").getAttribute("fill") === "#aa3300"`)
+		p.WaitText(t, "anna@example.org")
+		checkSizes(t, p)
+	})
+	t.Run("the way in which it is opened is chosen once", func(t *testing.T) {
+		s.openView(t, p, "open/"+id, "this device opens the mail in the way that you use here")
+		p.Eval(t, nil, `() => document.querySelector("main a.button.primary").addEventListener("click", (event) => event.preventDefault())`) // nothing opens message:
+		p.Click(t, "Open it in the mail app")
+		p.WaitText(t, "After a tap on a notification, this device opens the mail at once.")
+		p.Click(t, "Show this page first")
+		callAPI(t, p, "PATCH", "/accounts/"+account, object{"link": s.Origin + "/healthz?{message_id}"}, nil)
+		p.Navigate(t, s.Origin+"/#/mailboxes")
+		s.openView(t, p, "open/"+id, "Open the mail")
+		p.Click(t, "Open the mail")
+		p.WaitText(t, "ok")
+		p.Navigate(t, s.Origin+"/#/mailboxes")
+		p.WaitText(t, "Add a mailbox")
+		p.Navigate(t, s.Origin+"/#/open/"+id)
+		p.Wait(t, "the link was opened at once", `() => location.pathname === "/healthz"`)
+		p.Navigate(t, s.Origin+"/#/mail/"+id)
+		p.WaitText(t, "Where it rang")
+	})
+}
+
+// TestWhyNotRung searches Activity for a mail.
+func TestWhyNotRung(t *testing.T) {
+	t.Parallel()
+	s, p := openFurnished(t, browsertest.Chromium(t))
+	s.openView(t, p, "activity", "Why did it not ring?")
+	checkSizes(t, p)
+	p.Type(t, "Why did it not ring?", "DÍNNER planted")
+	p.Press(t, browsertest.Enter)
+	p.WaitText(t, "1 mail")
+	cards := func(t *testing.T, want int) {
+		t.Helper()
+		p.Wait(t, "the mails are shown", `want => [...document.querySelectorAll("main li.card")].filter(page.shown).length === want`, want)
+	}
+	cards(t, 1)
+	s.Deliver(t, "Dinner on Monday?")
+	p.SetViewport(t, 320, 800)
+	checkLayout(t, p)
+	p.Type(t, "Why did it not ring?", "nothing such")
+	p.Press(t, browsertest.Enter)
+	p.WaitText(t, "No mail of the last 7 days has these words in its sender or subject.")
+	cards(t, 0)
+	for range len("nothing such") {
+		p.Press(t, browsertest.Backspace)
+	}
+	cards(t, 3)
+}

@@ -1,0 +1,131 @@
+package browser
+
+import (
+	"reflect"
+	"testing"
+
+	"idlepush/web/browsertest"
+)
+
+// hours are quiet hours as the API has them.
+func hours(from, to string, days ...any) object {
+	return object{"from": from, "to": to, "days": days}
+}
+
+// TestQuietHours paints the quiet hours of a device with a mouse, a finger and keys.
+func TestQuietHours(t *testing.T) {
+	t.Parallel()
+	s, p := openFurnished(t, browsertest.Chromium(t))
+	id := s.ids(t, "/devices")[0]
+	stored := func(t *testing.T) object {
+		var wishes struct{ Quiet object }
+		callAPI(t, p, "GET", "/devices/"+id+"/wishes", nil, &wishes)
+		return wishes.Quiet
+	}
+	says := func(t *testing.T, want string) {
+		t.Helper()
+		p.Wait(t, "the editor says "+want, `want => document.querySelector("#quiet [aria-live]")?.textContent === want`, want)
+	}
+	cell := func(name string) string { return `css:[aria-label="` + name + `"]` }
+	const nights = "Quiet every night from 22:00 to 7:00."
+	p.SetViewport(t, 320, 800)
+	s.openView(t, p, "device/"+id, "No quiet hours. It rings at any time.")
+	if q := stored(t); q != nil {
+		t.Errorf("nobody has asked for %v", q)
+	}
+
+	t.Run("switching them on offers the nights", func(t *testing.T) {
+		p.Click(t, "Switch on quiet hours")
+		says(t, nights)
+		checkSizes(t, p)
+		p.SetViewport(t, 320, 800)
+		checkLayout(t, p)
+		p.Click(t, "css:#quiet button.primary")
+		p.WaitText(t, "Mail that arrives then waits until they end, but not: people who matter and what only you can help with.")
+		var zone string
+		p.Eval(t, &zone, `() => Intl.DateTimeFormat().resolvedOptions().timeZone`)
+		want := object{"zone": zone, "hours": []any{hours("22:00", "07:00", "sun", "mon", "tue", "wed", "thu", "fri", "sat")}, "mode": "hold", "people": true, "attention": true}
+		if q := stored(t); !reflect.DeepEqual(q, want) {
+			t.Errorf("stored is %v, want %v", q, want)
+		}
+	})
+	t.Run("a mouse paints, or erases if it begins where it is quiet", func(t *testing.T) {
+		p.Click(t, "Change them")
+		p.Drag(t, "mouse", cell("Monday 12:00"), cell("Tuesday 13:30"))
+		says(t, "Quiet on Monday and Tuesday from 12:00 to 14:00 and every night from 22:00 to 7:00.")
+		p.Drag(t, "mouse", cell("Tuesday 13:30"), cell("Monday 12:00"))
+		says(t, nights)
+		p.Click(t, cell("Sunday 12:00"))
+		says(t, "Quiet every night from 22:00 to 7:00 and on Sunday from 12:00 to 12:30.")
+		p.Click(t, cell("Sunday 12:00"))
+		says(t, nights)
+	})
+	t.Run("a finger paints along a day, and scrolls the page across days", func(t *testing.T) {
+		const wednesday = "Quiet every night from 22:00 to 7:00 and on Wednesday from 9:00 to 12:00."
+		p.Drag(t, "touch", cell("Wednesday 9:00"), cell("Wednesday 11:30"))
+		says(t, wednesday)
+		var before float64
+		p.Eval(t, &before, `() => scrollY`)
+		p.Drag(t, "touch", cell("Sunday 12:00"), cell("Monday 12:00"))
+		p.Wait(t, "the page has scrolled", `before => scrollY !== before`, before)
+		says(t, wednesday)
+	})
+	t.Run("keys paint, and erase", func(t *testing.T) {
+		p.Navigate(t, s.Origin+"/#/devices") // the page may still move
+		s.openView(t, p, "device/"+id, nights)
+		p.Click(t, "Change them")
+		p.Click(t, "None")
+		says(t, "No quiet hours. It rings at any time.")
+		p.Press(t, browsertest.Tab, browsertest.Down, browsertest.Right, ' ')
+		says(t, "Quiet on Tuesday from 0:30 to 1:00.")
+		p.PressShifted(t, browsertest.Right, browsertest.Right, browsertest.Right, browsertest.Down)
+		says(t, "Quiet on Tuesday and Wednesday from 0:30 to 2:30.")
+		p.Press(t, browsertest.Left, ' ')
+		p.PressShifted(t, browsertest.Left)
+		says(t, "Quiet on Tuesday from 0:30 to 2:30, on Wednesday from 0:30 to 1:00, and on Wednesday from 2:00 to 2:30.")
+		checkSizes(t, p)
+		p.SetViewport(t, 320, 800)
+	})
+	t.Run("presets, and what happens to mail", func(t *testing.T) {
+		p.Click(t, "None")
+		p.Click(t, "Nights")
+		p.Click(t, "Weekends")
+		says(t, "Quiet Monday to Thursday from 22:00 to 7:00 and from Friday 22:00 to Monday 7:00.")
+		p.Click(t, "is shown without a sound")
+		p.Click(t, "css:#quiet [name=attention]")
+		p.Click(t, "css:#quiet button.primary")
+		p.WaitText(t, "Mail that arrives then is shown without a sound, but not: people who matter.")
+		if q := stored(t); q["mode"] != "silent" || q["people"] != true || q["attention"] == true {
+			t.Errorf("stored is %v", q)
+		}
+	})
+	t.Run("a device that has moved asks whose time counts", func(t *testing.T) {
+		callAPI(t, p, "PUT", "/devices/"+id+"/wishes", object{"revision": revision(t, p, id), "quiet": object{"zone": "Asia/Kathmandu", "mode": "hold", "hours": []object{hours("21:50", "06:10", "fri")}}}, nil)
+		p.Eval(t, nil, `async id => {
+			const { id: user } = await (await fetch("/api/v1/me")).json();
+			await remember.setDevice({ id, user });
+		}`, id)
+		p.Navigate(t, s.Origin+"/#/devices")
+		s.openView(t, p, "device/"+id, "The quiet hours of this device are in the time of Asia/Kathmandu, but it is in ")
+		checkSizes(t, p)
+		p.Eval(t, nil, `() => [...document.querySelectorAll("#quiet button")].find((b) => b.textContent.startsWith("Use the time of")).click()`)
+		p.Wait(t, "the question is gone", `() => !document.querySelector("#quiet").textContent.includes("Kathmandu")`)
+		if q := stored(t); q["zone"] == "Asia/Kathmandu" || !reflect.DeepEqual(q["hours"], []any{hours("21:50", "06:10", "fri")}) {
+			t.Errorf("stored is %v", q)
+		}
+	})
+	t.Run("switched off, there are none", func(t *testing.T) {
+		p.Click(t, "Switch them off")
+		p.WaitText(t, "No quiet hours. It rings at any time.")
+		if q := stored(t); q != nil {
+			t.Errorf("stored is %v", q)
+		}
+	})
+}
+
+// revision returns that of the wishes of a device.
+func revision(t *testing.T, p *browsertest.Page, device string) (n int) {
+	var wishes struct{ Revision int }
+	callAPI(t, p, "GET", "/devices/"+device+"/wishes", nil, &wishes)
+	return wishes.Revision
+}

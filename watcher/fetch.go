@@ -273,7 +273,7 @@ const maxRemembered = 100
 // there are none.
 func (ft *fetcher) recent(f *folder) (fingerprints []string, err error) {
 	since := ft.host.clock.now().Add(-skew)
-	uids, err := ft.reader.receivedSince(f, since.AddDate(0, 0, -1)) // for the server's time zone
+	uids, _, err := ft.reader.receivedSince(f, since.AddDate(0, 0, -1)) // for the server's time zone
 	if err != nil || len(uids) == 0 {
 		return nil, err
 	}

@@ -181,14 +181,14 @@ func (r *reader) notDeleted(uids []uint32) (still []imap.UID, known bool, err er
 }
 
 // receivedSince returns the messages of the open folder that the server received on the day of a
-// time or later, from among its last maxFound UIDs. If it refuses to say, there are none.
-func (r *reader) receivedSince(f *folder, t time.Time) ([]imap.UID, error) {
+// time or later, from among its last maxFound UIDs. If the server refuses to say or cannot be
+// understood, known is false.
+func (r *reader) receivedSince(f *folder, t time.Time) (uids []imap.UID, known bool, err error) {
 	last := f.end - 1 // the highest UID there is if end is 0
 	if last == 0 {
-		return nil, nil
+		return nil, true, nil
 	}
-	uids, _, err := r.filter(fmt.Sprintf("UID %d:%d", last-min(last-1, maxFound-1), last) + since(t))
-	return uids, err
+	return r.filter(fmt.Sprintf("UID %d:%d", last-min(last-1, maxFound-1), last) + since(t))
 }
 
 // use returns the special use of a folder (RFC 6154), in lower case; empty: none, or not known.

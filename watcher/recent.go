@@ -105,9 +105,15 @@ func (l lookback) receivedIn(ctx context.Context, f *folder, since time.Time) (l
 	if err := l.open(ctx, f); err != nil {
 		return nil, err
 	}
-	uids, err := l.reader.receivedSince(f, since.AddDate(0, 0, -1)) // for the server's time zone
-	if err != nil || len(uids) == 0 {
+	uids, known, err := l.reader.receivedSince(f, since.AddDate(0, 0, -1)) // for the server's time zone
+	if err != nil {
 		return nil, err
+	}
+	if !known {
+		// Any of the last may be there.
+		for uid := max(f.end, maxDated+1) - maxDated; uid < f.end; uid++ {
+			uids = append(uids, imap.UID(uid))
+		}
 	}
 	dates, err := l.ask(ctx, uids[max(0, len(uids)-maxDated):], "UID INTERNALDATE")
 	for _, m := range dates {
@@ -134,8 +140,21 @@ func (l lookback) ask(ctx context.Context, uids []imap.UID, items string) ([]wir
 	return l.fetchRefusable(uids, items)
 }
 
-// describe sets the facts of mails, and why they would notify nobody, folder by folder.
+// describe sets the facts of mails, and why they would notify nobody.
 func (l lookback) describe(ctx context.Context, list []*recentMail) error {
+	if err := l.eachStep(ctx, list, l.readHeaders); err != nil {
+		return err
+	}
+	// Last, because a list of parts that is broken may end the connection: then the guess stands.
+	doubted := slices.DeleteFunc(slices.Clone(list), func(m *recentMail) bool { return !m.mixed || m.recorded != "" })
+	if err := l.eachStep(ctx, doubted, l.readStructures); l.reader.conn.Cause() == nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// eachStep opens the folders of mails, and calls f with some of them at a time.
+func (l lookback) eachStep(ctx context.Context, list []*recentMail, f func(context.Context, []*recentMail) error) error {
 	byFolder := make(map[*folder][]*recentMail)
 	var folders []*folder
 	for _, m := range list {
@@ -144,18 +163,18 @@ func (l lookback) describe(ctx context.Context, list []*recentMail) error {
 		}
 		byFolder[m.folder] = append(byFolder[m.folder], m)
 	}
-	for _, f := range folders {
-		validity := f.validity
-		if l.reader.selected != f {
-			if err := l.open(ctx, f); err != nil {
+	for _, in := range folders {
+		validity := in.validity
+		if l.reader.selected != in {
+			if err := l.open(ctx, in); err != nil {
 				return err
 			}
 		}
-		if f.validity != validity {
+		if in.validity != validity {
 			continue // these are other messages by now
 		}
-		for step := range slices.Chunk(byFolder[f], batch) {
-			if err := l.describeStep(ctx, f, step); err != nil {
+		for step := range slices.Chunk(byFolder[in], batch) {
+			if err := f(ctx, step); err != nil {
 				return err
 			}
 		}
@@ -163,8 +182,9 @@ func (l lookback) describe(ctx context.Context, list []*recentMail) error {
 	return nil
 }
 
-// describeStep is describe for some mails of the open folder. What the store knows is true.
-func (l lookback) describeStep(ctx context.Context, f *folder, list []*recentMail) error {
+// readHeaders sets what the headers and beginnings of mails of the open folder say. What the store
+// knows is true.
+func (l lookback) readHeaders(ctx context.Context, list []*recentMail) error {
 	answers, err := l.headers(ctx, uidsOf(list))
 	if err != nil {
 		return err
@@ -176,13 +196,14 @@ func (l lookback) describeStep(ctx context.Context, f *folder, list []*recentMai
 			}
 		}
 	}
-	if err := l.recall(f, list); err != nil {
-		return err
-	}
-	doubted := slices.DeleteFunc(slices.Clone(list), func(m *recentMail) bool { return !m.mixed || m.recorded != "" })
-	structures, err := l.ask(ctx, uidsOf(doubted), "UID BODYSTRUCTURE")
-	for _, answer := range structures {
-		for _, m := range doubted {
+	return l.recall(list[0].folder, list)
+}
+
+// readStructures finds out whether mails of the open folder have attachments.
+func (l lookback) readStructures(ctx context.Context, list []*recentMail) error {
+	answers, err := l.ask(ctx, uidsOf(list), "UID BODYSTRUCTURE")
+	for _, answer := range answers {
+		for _, m := range list {
 			if imap.UID(m.UID) == answer.UID && len(answer.Structure) > 0 {
 				m.Facts.Attachment = wire.HasAttachment(answer.Structure)
 			}

@@ -58,7 +58,8 @@ func (ft *fetcher) terms(f *folder) (terms, error) {
 		return terms{}, &storeError{err}
 	}
 	now := ft.host.clock.now()
-	return terms{f, level, words, earlier(f.cursor.Seen, now), now}, nil // the clock may have been ahead
+	lastLook := earlier(f.cursor.Seen, now) // the clock may have been ahead
+	return terms{f, level, words, lastLook, now}, nil
 }
 
 // fetch describes the messages of these UIDs of the open folder, in their order. It leaves out
@@ -273,7 +274,8 @@ const maxRemembered = 100
 // there are none.
 func (ft *fetcher) recent(f *folder) (fingerprints []string, err error) {
 	since := ft.host.clock.now().Add(-skew)
-	uids, _, err := ft.reader.receivedSince(f, since.AddDate(0, 0, -1)) // for the server's time zone
+	dayBefore := since.AddDate(0, 0, -1) // for the server's time zone
+	uids, _, err := ft.reader.receivedSince(f, dayBefore)
 	if err != nil || len(uids) == 0 {
 		return nil, err
 	}

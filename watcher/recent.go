@@ -105,7 +105,8 @@ func (l lookback) receivedIn(ctx context.Context, f *folder, since time.Time) (l
 	if err := l.open(ctx, f); err != nil {
 		return nil, err
 	}
-	uids, known, err := l.reader.receivedSince(f, since.AddDate(0, 0, -1)) // for the server's time zone
+	dayBefore := since.AddDate(0, 0, -1) // for the server's time zone
+	uids, known, err := l.reader.receivedSince(f, dayBefore)
 	if err != nil {
 		return nil, err
 	}

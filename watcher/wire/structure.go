@@ -40,7 +40,8 @@ func HasAttachment(structure []byte) bool {
 		case isAttachment(fields):
 			found = true
 		case media == "image":
-			found = len(fields) < 4 || len(fields[3]) == 0 // a Content-ID, by which the text names it
+			// The text names a picture that it shows by its Content-ID.
+			found = len(fields) < 4 || len(fields[3]) == 0
 		default:
 			found = media != "text" && media != "multipart"
 		}

@@ -43,8 +43,8 @@ func TestHasAttachment(t *testing.T) {
 		plain: false, rich: false, pdf: true,
 		`(` + plain + rich + ` "ALTERNATIVE")`:                           false,
 		`(` + plain + pdf + ` "MIXED" ("BOUNDARY" "b") NIL NIL)`:         true,
-		`(` + plain + plain + ` "MIXED")`:                                false, // the footer of a list
-		`(` + plain + `(` + rich + pdf + rich + `"MIXED")"ALTERNATIVE")`: true,  // Apple Mail
+		`(` + plain + plain + ` "MIXED")`:                                false,
+		`(` + plain + `(` + rich + pdf + rich + `"MIXED")"ALTERNATIVE")`: true,
 		`(` + plain + `("APPLICATION" "PKCS7-SIGNATURE" NIL NIL NIL "BASE64" 5 NIL ("ATTACHMENT" ("FILENAME" "smime.p7s"))) "SIGNED")`: false,
 		`((` + plain + pdf + ` "MIXED")("application" "pgp-signature" NIL NIL NIL "7BIT" 5) "SIGNED")`:                                 true,
 		`(` + plain + `("TEXT" "CSV" NIL NIL NIL "7BIT" 5 1 NIL ("attachment" ("FILENAME" "a.csv"))) "MIXED")`:                         true,

@@ -6,14 +6,15 @@ import (
 
 	"idlepush"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 // burstWindow is the window of the setting burst-limit.
 const burstWindow = time.Minute
 
-// next returns the next delivery to the device. ok is false if none is due, or if the lane was
-// paused meanwhile. A subqueue at its limit has to wait. After that, one summary replaces the mails
-// queued in it.
+// next returns the next delivery to the device, with what was decided about it. ok is false if none
+// is due, or if the lane was paused meanwhile. What is held back or not to ring at all is no such
+// delivery. When a hold ends, one summary replaces what was held back.
 func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	for {
 		now := d.now()
@@ -23,21 +24,17 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 		if now.Before(w.Pause.Until) {
 			return w, false, nil
 		}
-		b := d.limit(w)
-		if w.KeepNotified = b.Pushes; w.HoldEnded {
-			combined, err := d.Store.Combine(w, now)
-			if err != nil {
+		about := d.about(w, now)
+		if w.HoldEnded {
+			if _, err := d.Store.Combine(w, now, about); err != nil {
 				return w, false, err
 			}
-			if combined > 0 {
-				continue
-			}
+			continue
 		}
-		at := b.opens(w.NotifiedAt, now)
-		if at.IsZero() {
+		if w.KeepNotified, w.Decision = d.limit(w).Pushes, about(w); shows(w.Decision) {
 			return w, true, nil
 		}
-		if err := d.Store.Hold(w, at, now); err != nil {
+		if err := d.Store.Decide(w, now, about); err != nil {
 			return w, false, err
 		}
 	}
@@ -53,9 +50,26 @@ func (d *Dispatcher) after(w registry.Work, o registry.Outcome) (next registry.W
 	if !ok || next.HoldEnded || now.Before(next.Pause.Until) {
 		return next, false
 	}
-	b := d.limit(next)
-	next.KeepNotified = b.Pushes
-	return next, b.opens(next.NotifiedAt, now).IsZero()
+	next.KeepNotified, next.Decision = d.limit(next).Pushes, d.about(next, now)(next)
+	return next, shows(next.Decision)
+}
+
+// shows reports whether the decision is to send something.
+func shows(d ring.Decision) bool { return d.Verdict == ring.Now || d.Verdict == ring.Silent }
+
+// about returns a function that decides how work of the subqueue of w rings now. The limits on
+// clears and attention are those of the service.
+func (d *Dispatcher) about(w registry.Work, now time.Time) func(registry.Work) ring.Decision {
+	wishes := foldWishes(w.Wishes)
+	return func(w registry.Work) ring.Decision {
+		n, opens := w.Notification, d.limit(w).opens(w.NotifiedAt, now)
+		by := decide(question{kind: n.Kind, account: n.Account, folder: n.Folder, facts: foldFacts(n.Facts), wishes: wishes, silent: w.OnlySilent,
+			device: w.Device.ID, on: w.DeviceWishes, opens: opens, now: now})
+		if shows(by) && opens.After(now) && n.Kind != idlepush.KindMail && n.Kind != idlepush.KindSummary {
+			return ring.Decision{Verdict: ring.Held, Until: opens}
+		}
+		return by
+	}
 }
 
 // limit returns the limit on pushes of the work's kind: burst-limit for mail, or that of the

@@ -117,6 +117,7 @@ func burstSummary(t *testing.T) {
 		ids := h.mail(10)
 		after(20 * time.Second)
 		ids = append(ids, h.mail(7)...)
+		synctest.Wait()
 		for i, id := range ids {
 			held := i >= 5
 			if until := h.delivery(id, phone).HeldUntil; held != until.Equal(begin.Add(time.Minute)) || !held && !until.IsZero() {

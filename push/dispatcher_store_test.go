@@ -279,7 +279,7 @@ func (h *harness) errors() (n int) {
 // The store must not be called in a loop.
 func storeRefuses(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{"Due", "Next", "Settle", "Hold", "Combine", "ProbeLanes", "ClockWentBack", "HastenDue", "OldMail"} {
+	for _, method := range []string{"Due", "Next", "Settle", "Decide", "Combine", "ProbeLanes", "ClockWentBack", "HastenDue", "OldMail"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

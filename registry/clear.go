@@ -193,7 +193,7 @@ func (t *withdrawal) withdrawRows(n table.Row[notificationKey, notificationRow],
 		}
 	}
 	for _, d := range rows {
-		if d.Value.State == idlepush.DeliveryDelivered {
+		if d.Value.State == idlepush.DeliveryDelivered || d.Value.State == idlepush.DeliverySkipped && d.Value.MaybeDelivered {
 			t.mayShow[d.Key.device] = true
 		}
 	}
@@ -322,13 +322,16 @@ func maybeShown(d table.Row[deliveryKey, deliveryRow], unsettled uint64) bool {
 }
 
 // lastUnsettled returns the last sequence in the subqueue that an earlier run may have sent without
-// writing the outcome.
+// writing the outcome. That is one of the first eight when it is first asked for.
 func (c *core) lastUnsettled(tx *table.Tx, sub subqueueKey) (seq uint64, err error) {
-	first, err := waiting.Keys(tx, table.Under(sub), maxTogether)
-	if len(first) > 0 {
-		seq = min(first[len(first)-1].seq, c.began)
+	if _, held := sub.isHeldBack(); held {
+		return 0, nil // nothing is sent from there
 	}
-	return seq, err
+	first, err := waiting.Keys(tx, table.Under(sub), maxTogether)
+	if err != nil || len(first) == 0 || first[0].seq > c.began {
+		return 0, err
+	}
+	return c.inFlight.lastOfBefore(sub, min(first[len(first)-1].seq, c.began)), nil
 }
 
 // maybeShown reports whether a device may show a delivery of the withdrawal that still waits.

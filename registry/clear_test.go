@@ -147,7 +147,7 @@ func clearOtherReason(t *testing.T) {
 	late := dawn.Add(72 * time.Hour)
 	for state, away := range map[idlepush.DeliveryState]func(s *Store, w Work) error{
 		idlepush.DeliveryExpired:  func(s *Store, w Work) error { _, _, err := s.Outbox.Next(w.Device.ID, late); return err },
-		idlepush.DeliveryCombined: func(s *Store, w Work) error { _, err := s.Outbox.Combine(w, dawn); return err },
+		idlepush.DeliveryCombined: func(s *Store, w Work) error { _, err := combineWork(s, w, dawn); return err },
 	} {
 		for _, o := range []Outcome{{Result: ResultDelivered}, {Result: ResultRetry, MaybeDelivered: true, Reason: because("timeout", "It is late.")}} {
 			s := newStore(t)

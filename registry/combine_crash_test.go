@@ -21,10 +21,10 @@ func TestCombineOverCrash(t *testing.T) {
 	s = crashed(t, s)
 	later := dawn.Add(time.Minute)
 	// As after burst-limit was lowered.
-	if err := s.Outbox.Hold(first(t, s, d, dawn), later, dawn); err != nil {
+	if err := holdWork(s, first(t, s, d, dawn), later, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Outbox.Combine(first(t, s, d, later), later); err != nil || n != 2 {
+	if n, err := combineWork(s, first(t, s, d, later), later); err != nil || n != 2 {
 		t.Errorf("%d are combined, want the 2 that were not sent: %v", n, err)
 	}
 	clearMail(t, s, a, 2, 2, maxTogether)

@@ -302,7 +302,7 @@ func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now ti
 	lookNow := confirmed || q.Lane != d.Lane || was == idlepush.StateSuspect && d.Status.State == idlepush.StateProven
 	q.Status, q.User, q.Lane, q.MustShow = statusRowOf(d.Status), id(d.User), d.Lane, d.MustShow
 	q.Slow = q.Slow && d.SameAddress(old)
-	if lookNow && !q.Due.IsZero() {
+	if q.endHolds(now, ""); lookNow && !q.Due.IsZero() {
 		q.Due = now
 	}
 	if old.ID != "" && old.User != d.User {

@@ -34,8 +34,9 @@ func (m Mail) Wordless(account string, now time.Time) (list []idlepush.Notificat
 }
 
 // FillIn adds the content to a mail that was notified without it. If the mail still waits, it is
-// sent with the content. If it was delivered, it is queued again under the same id, but only for
-// devices whose level shows some of the content.
+// sent with the content, and if it was held back, it is decided again at once. If it was delivered,
+// it is queued again under the same id, but only for devices whose level shows some of the content.
+// If it was skipped, it is decided again.
 //
 // It skips a mail that was cleared or has its content, and does not queue one that has expired. If
 // the fingerprint shows that the mail was notified from another place, the one without content is
@@ -116,16 +117,23 @@ func writeContent(set *queueSet, n mailRow, a accountRow, msg Message, again boo
 	if err != nil {
 		return err
 	}
-	delivered := func(device id) bool {
-		return slices.ContainsFunc(rows, func(d table.Row[deliveryKey, deliveryRow]) bool {
-			return d.Key.device == device && d.Value.State == idlepush.DeliveryDelivered
-		})
+	states := make(map[id]idlepush.DeliveryState)
+	var holding []id
+	for _, d := range rows {
+		if states[d.Key.device] = d.Value.State; d.Value.State == idlepush.DeliveryPending && d.Value.Held {
+			holding = append(holding, d.Key.device)
+		}
 	}
 	for _, d := range recipients {
 		more := filled.Content.At(d.Value.Content) != old.Content.At(d.Value.Content)
-		if again && more && delivered(d.Key.device) {
+		state := states[d.Key.device]
+		if again && (more && state == idlepush.DeliveryDelivered || state == idlepush.DeliverySkipped) {
 			row.Unqueued = append(row.Unqueued, string(d.Key.device))
 		}
+	}
+	// Those that do not fit are decided again when their hold ends.
+	if _, err := set.endHolds(holding, string(n.Key.scope)+heldBack); err != nil {
+		return err
 	}
 	if err := set.enqueue(n.Key, &row); err != nil {
 		return err

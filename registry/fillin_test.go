@@ -117,7 +117,7 @@ func fillInKeepsOutcome(t *testing.T) {
 		}, later, idlepush.DeliveryDelivered, 1},
 		{"much comes with it", func(s *Store, a idlepush.Account, d idlepush.Device) error {
 			arrive(t, s, a, 2, later)
-			_, err := s.Outbox.Combine(first(t, s, d, later), later)
+			_, err := combineWork(s, first(t, s, d, later), later)
 			return err
 		}, later, idlepush.DeliveryPending, 0},
 	} {

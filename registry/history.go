@@ -151,14 +151,8 @@ func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notific
 			return idlepush.Notification{}, err
 		}
 		out := d.Value.effective(now, exists).delivery(d.Key)
-		if out.State == idlepush.DeliveryPending {
-			q, _, err := queues.Get(tx, d.Key.device)
-			if err != nil {
-				return idlepush.Notification{}, err
-			}
-			if l := q.Subqueues[d.Value.subqueue(d.Key).subqueue]; l.isHeld(now) {
-				out.HeldUntil = l.HeldUntil
-			}
+		if out.State == idlepush.DeliveryPending && d.Value.Held && now.Before(out.Decision.Until) {
+			out.HeldUntil = out.Decision.Until
 		}
 		n.Deliveries = append(n.Deliveries, out)
 	}

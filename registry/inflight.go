@@ -11,6 +11,7 @@ type inFlight struct {
 	mu      sync.Mutex
 	devices map[id]pushes
 	ending  map[*queueSet][]deliveryKey // what transactions that run take from queues
+	before  map[subqueueKey]uint64      // the last sequence that an earlier run may have sent
 }
 
 // pushes are those of one device.
@@ -21,7 +22,18 @@ type pushes struct {
 }
 
 func newInFlight() *inFlight {
-	return &inFlight{devices: make(map[id]pushes), ending: make(map[*queueSet][]deliveryKey)}
+	return &inFlight{devices: make(map[id]pushes), ending: make(map[*queueSet][]deliveryKey), before: make(map[subqueueKey]uint64)}
+}
+
+// lastOfBefore returns the last sequence in the subqueue that an earlier run may have sent: seq, or
+// what it was when that was first asked for.
+func (f *inFlight) lastOfBefore(sub subqueueKey, seq uint64) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, known := f.before[sub]; !known {
+		f.before[sub] = seq
+	}
+	return f.before[sub]
 }
 
 // set says which pushes of the device may be on their way, or are accepted and not settled.

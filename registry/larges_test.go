@@ -125,7 +125,7 @@ var larges = []large{
 			b.record(50)
 		}
 		b.work = first(b, b.s, b.d, dawn)
-	}, do: func(b *estate) error { _, err := b.s.Outbox.Combine(b.work, dawn); return err }, recount: recountMails},
+	}, do: func(b *estate) error { _, err := combineWork(b.s, b.work, dawn); return err }, recount: recountMails},
 	{name: "combine 30 mails behind 20 that got their words", prepare: func(b *estate) {
 		if err := b.find(b.mails(20, true)); err != nil {
 			b.Fatal(err)
@@ -138,7 +138,7 @@ var larges = []large{
 		}
 		b.record(30)
 		b.work = first(b, b.s, b.d, dawn)
-	}, do: func(b *estate) error { _, err := b.s.Outbox.Combine(b.work, dawn); return err }, recount: recountMails},
+	}, do: func(b *estate) error { _, err := combineWork(b.s, b.work, dawn); return err }, recount: recountMails},
 	{name: "what was delivered with 16 riders", prepare: func(b *estate) {
 		b.d = browser(b, b.s, b.ann, "page", "https://push.example")
 		b.record(20)

@@ -23,15 +23,15 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.Users.Accept(f.device, "", "", Visit{}, noon)) }},
 	{method: "Accounts.Wishes",
 		do: func(f furnished) (any, error) { return f.s.Accounts.Wishes(f.ben.ID, f.shared.ID) }},
-	{method: "Accounts.SetWishes",
+	{method: "Accounts.SetWishes", reads: "queues 3",
 		do: func(f furnished) (any, error) {
 			return f.s.Accounts.SetWishes(f.ann.ID, f.shared.ID, ring.Wishes{Name: "Ann"}, noon)
 		}},
-	{method: "Accounts.Mute",
+	{method: "Accounts.Mute", reads: "queues 3",
 		do: func(f furnished) (any, error) {
 			return f.s.Accounts.Mute(f.ann.ID, f.shared.ID, ring.Mute{Of: ring.MuteMailbox}, noon)
 		}},
-	{method: "Accounts.Unmute", renews: wishes.Name(),
+	{method: "Accounts.Unmute", renews: wishes.Name(), reads: "queues 1",
 		do: func(f furnished) (any, error) {
 			w, err := f.s.Accounts.Wishes(f.ben.ID, f.shared.ID)
 			if err != nil || len(w.Mutes) == 0 {
@@ -41,7 +41,7 @@ var calls = []call{
 		}},
 	{method: "Devices.Wishes",
 		do: func(f furnished) (any, error) { return f.s.Devices.Wishes(f.tablet.ID) }},
-	{method: "Devices.SetWishes",
+	{method: "Devices.SetWishes", reads: "queues 1",
 		do: func(f furnished) (any, error) {
 			return f.s.Devices.SetWishes(f.phone.ID, someDeviceWishes, noon)
 		}},
@@ -113,10 +113,12 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return two(f.s.Mail.ClearRemoved(f.shared.ID, "INBOX", 7, []uint32{2, 3}, noon))
 		}},
-	{method: "Outbox.Combine", when: "mail", reads: "deliveries 5, notifications 5, queues 1",
-		do: func(f furnished) (any, error) { return combineOwn(f, f.onBens) }},
-	{method: "Outbox.Combine", when: "mail behind a summary", reads: "deliveries 2, notifications 2, queues 1",
-		do: func(f furnished) (any, error) { return combineOwn(f, f.onPhone) }},
+	{method: "Outbox.Combine", when: "mail", reads: "deliveries 5, notifications 5, notifications sealed 5, queues 1",
+		do:     func(f furnished) (any, error) { return combineOwn(f, f.onBens) },
+		before: func(f furnished) error { return holdOwn(f, f.onBens) }},
+	{method: "Outbox.Combine", when: "mail behind a summary", reads: "deliveries 2, notifications 2, notifications sealed 2, queues 1",
+		do:     func(f furnished) (any, error) { return combineOwn(f, f.onPhone) },
+		before: func(f furnished) error { return holdOwn(f, f.onPhone) }},
 	{method: "Mail.Cursor", reads: "cursors 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Cursor(f.shared.ID, "INBOX") }},
 	{method: "Devices.Get", reads: "queues 1",
@@ -149,8 +151,11 @@ var calls = []call{
 		}},
 	{method: "Outbox.HastenDue", reads: "queues 3", halfway: "each lane stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.HastenDue(dawn.Add(-1))) }},
-	{method: "Outbox.Hold", reads: "queues 1",
-		do: func(f furnished) (any, error) { return only(f.s.Outbox.Hold(f.onBens, noon.Add(time.Minute), noon)) }},
+	{method: "Outbox.Decide", reads: "deliveries 5, notifications 4, notifications sealed 4, queues 1",
+		do: func(f furnished) (any, error) {
+			f.onBens.Decision = ring.Decision{Verdict: ring.Held, Until: noon.Add(time.Minute)}
+			return only(f.s.Outbox.Decide(f.onBens, noon, decides(f.onBens.Decision)))
+		}},
 	{method: "Mail.Host", reads: "hosts 1",
 		do: func(f furnished) (any, error) { return f.s.Mail.Host("imap.example.org:993") }},
 	{method: "Mail.KnowsSender",
@@ -187,9 +192,9 @@ var calls = []call{
 		}},
 	{method: "Outbox.Next", when: "where all has expired", reads: "deliveries 3, queues 1", halfway: "what is not to be sent any more stays dropped",
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.phone.ID, dawn.AddDate(0, 0, 8))) }},
-	{method: "History.Get", reads: "deliveries 3, notifications 1, notifications sealed 1, queues 2",
+	{method: "History.Get", reads: "deliveries 3, notifications 1, notifications sealed 1",
 		do: func(f furnished) (any, error) { return f.s.History.Get(f.ben.ID, f.mails[2], noon) }},
-	{method: "History.List", reads: "deliveries 22, notifications 9, notifications sealed 8, queues 3",
+	{method: "History.List", reads: "deliveries 22, notifications 9, notifications sealed 8",
 		do: func(f furnished) (any, error) { return two(f.s.History.List(f.ann.ID, "", 50, noon)) }},
 	{method: "Users.PublicURL",
 		do: func(f furnished) (any, error) { return f.s.Users.PublicURL() }},
@@ -456,8 +461,15 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Mail.Wordless(f.shared.ID, noon) }, before: furnished.wordless},
 }
 
-// combineOwn combines what waits as in the run that recorded it.
+// holdOwn holds what waits as in the run that recorded it.
+func holdOwn(f furnished, w Work) error {
+	f.s.began = 0
+	return holdWork(f.s, w, noon.Add(time.Hour), noon)
+}
+
+// combineOwn combines what holdOwn has held.
 func combineOwn(f furnished, w Work) (int, error) {
 	f.s.began = 0
-	return f.s.Outbox.Combine(w, noon)
+	w.subqueue.subqueue += heldBack
+	return f.s.Outbox.Combine(w, noon, rings)
 }

@@ -42,7 +42,7 @@ const maxTogether = 8
 // or if the device was edited since: then the outcome may not count.
 func (o Outbox) NextAfter(w Work, as Outcome, now time.Time) (next Work, ok bool, err error) {
 	if as.Result != ResultDelivered || as.Learned != nil || len(w.unsettled)+1 >= maxTogether || w.Notification.Wordless ||
-		w.HoldEnded || len(w.piggybacked) > 0 || w.Pause.Name != "" || w.Device.Status.State != idlepush.StateProven {
+		len(w.piggybacked) > 0 || w.Pause.Name != "" || w.Device.Status.State != idlepush.StateProven {
 		return Work{}, false, nil
 	}
 	next, ok, _, err = o.next(id(w.Device.ID), append(slices.Clip(w.unsettled), &sentWork{w, as, now}), now)
@@ -80,7 +80,8 @@ func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, st
 			return nil
 		}
 		l := q.Subqueues[sub]
-		w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, HoldEnded: !l.HeldUntil.IsZero(), subqueue: subqueueKey{device, sub}, unsettled: sent}
+		w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, taken: taken{subqueue: subqueueKey{device, sub}, unsettled: sent}}
+		_, w.HoldEnded = w.subqueue.isHeldBack()
 		if ok, err = w.read(tx, row, l.Head, now); ok {
 			w.Unread, err = o.unread.sum(tx, row, seen)
 		}
@@ -153,10 +154,41 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 	if err != nil {
 		return false, err
 	}
-	if w.Notification, err = n.unseal(tx, w.key.notification); err != nil {
+	if err := w.tell(tx, at.Value, n); err != nil {
 		return false, err
 	}
-	return true, nil
+	if isOfMail(at.Value.Kind) {
+		w.wished, err = readWished(tx, w.key.notification.scope, account, d.Key)
+	} else {
+		w.DeviceWishes, err = readDeviceWishes(tx, d.Key)
+	}
+	w.OnlySilent = n.Silent
+	return err == nil, err
+}
+
+// tell adds what there is to say to the work, and the last decision.
+func (w *Work) tell(tx *table.Tx, d deliveryRow, n notificationRow) (err error) {
+	if d.Decision != nil {
+		w.Decision = *d.Decision
+	}
+	w.Notification, err = n.unseal(tx, w.key.notification)
+	return err
+}
+
+// isOfMail reports whether the notification is of new mail.
+func isOfMail(k idlepush.Kind) bool { return k == idlepush.KindMail || k == idlepush.KindSummary }
+
+// readWished returns what the user of the device wishes of mail of an account.
+func readWished(tx *table.Tx, account id, row accountRow, d deviceKey) (w wished, err error) {
+	if w.Wishes, err = readWishes(tx, viewerKey{d.user, account}, row); err != nil {
+		return w, err
+	}
+	if w.DeviceWishes, err = readDeviceWishes(tx, d); err != nil {
+		return w, err
+	}
+	seen, err := accountsOf.Keys(tx, table.Under(d.user), 2)
+	w.Several = len(seen) > 1
+	return w, err
 }
 
 // currentState returns the state that a pending delivery has now, and its account, if it concerns
@@ -249,7 +281,8 @@ func (o Outbox) dropStale(set *queueSet, device id) error {
 		if err := set.endDelivery(q, first[0].Key, first[0].Value.withState(state, set.now)); err != nil {
 			return err
 		}
-		if state == idlepush.DeliveryCleared && head <= o.began { // an earlier run was sending it
+		// What is at the head of a subqueue from which things are sent, an earlier run was sending.
+		if state == idlepush.DeliveryCleared && head <= o.began && !first[0].Value.Held {
 			n, _, err := notifications.Get(set.tx, first[0].Key.notification)
 			if err != nil {
 				return err

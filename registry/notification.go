@@ -112,7 +112,7 @@ func sealNotification(tx *table.Tx, k notificationKey, n idlepush.Notification) 
 // reseal returns the row under k with what n says.
 func (row notificationRow) reseal(tx *table.Tx, k notificationKey, n idlepush.Notification) (notificationRow, error) {
 	sealed, err := sealNotification(tx, k, n)
-	sealed.Unqueued, sealed.Undecided, sealed.Removed, sealed.Earlier = row.Unqueued, row.Undecided, row.Removed, row.Earlier
+	sealed.Unqueued, sealed.Undecided, sealed.Removed, sealed.Earlier, sealed.Silent = row.Unqueued, row.Undecided, row.Removed, row.Earlier, row.Silent
 	return sealed, err
 }
 
@@ -134,7 +134,12 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (idlepush.Not
 }
 
 func (row deliveryRow) delivery(k deliveryKey) idlepush.Delivery {
-	return idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore}
+	out := idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore}
+	if row.Decision != nil {
+		out.Decision = *row.Decision
+		out.Decision.Params = maps.Clone(row.Decision.Params)
+	}
+	return out
 }
 
 // waits reports whether the delivery is pending and was not withdrawn.
@@ -152,7 +157,7 @@ func (row deliveryRow) withState(state idlepush.DeliveryState, at time.Time) del
 	case state == idlepush.DeliveryDelivered:
 		row.State, row.At, row.DeliveredBefore = idlepush.DeliveryDelivered, row.DeliveredBefore, time.Time{}
 	default:
-		row = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: idlepush.DeliveryDelivered, At: row.DeliveredBefore, Attempts: row.Attempts}
+		row = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: idlepush.DeliveryDelivered, At: row.DeliveredBefore, Attempts: row.Attempts, Held: row.Held, Decision: row.Decision}
 	}
 	return row
 }

@@ -34,7 +34,7 @@ type Queue struct {
 	AccusedUser string
 }
 
-// Work is the first delivery of a device's queue. Settle ends it.
+// Work is the first delivery of a device's queue. Settle ends it, or Decide if it sends nothing.
 type Work struct {
 	Notification idlepush.Notification // without its deliveries
 	Device       idlepush.Device
@@ -46,22 +46,29 @@ type Work struct {
 	Clear        []string    // stable ids that the push withdraws, besides its own notification
 	Attempts     int         // tries so far
 	NotifiedAt   []time.Time // the last deliveries of the subqueue, oldest first; see KeepNotified
-	HoldEnded    bool        // a hold of the subqueue is over; Combine ends it
+	HoldEnded    bool        // it was held back, and is to be decided again; see Combine
 	KeepNotified int         // how many such times Settle keeps; 0: this delivery does not count
 
 	wished
-	Decision ring.Decision // about it
+	Decision ring.Decision // about it, which Settle and Decide write; of Next: the last, or zero
 
-	key         deliveryKey
-	subqueue    subqueueKey
-	piggybacked []deliveryKey // what Clear was taken from
-	unsettled   []*sentWork   // accepted before it by the same device; see NextAfter
+	taken
 }
 
 // wished is what decides how work rings, besides its notification.
 type wished struct {
-	Wishes  ring.Wishes // of the device's user, of the account; zero: it concerns none
-	Several bool        // the user sees several accounts
+	Wishes       ring.Wishes       // of the device's user, of the account; zero: it concerns none
+	DeviceWishes ring.DeviceWishes // of the device
+	Several      bool              // the user sees several accounts
+	OnlySilent   bool              // a summary of mail that is all silent
+}
+
+// taken is where work was taken from.
+type taken struct {
+	key         deliveryKey
+	subqueue    subqueueKey
+	piggybacked []deliveryKey // what Clear was taken from
+	unsettled   []*sentWork   // accepted before it by the same device; see NextAfter
 }
 
 // sentWork is work that was sent, with its outcome and when that came.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"strings"
 	"time"
 
 	"idlepush"
@@ -8,8 +9,9 @@ import (
 )
 
 // A device's queue consists of subqueues: one for the mail of each account, one for clears, and one
-// for all other notifications. Each keeps its order, and a hold of one does not stop the others.
-// The row of the queue has the head of each, and the next is chosen without reading a delivery.
+// for all other notifications. Beside each is another with what is held back of it. Each keeps its
+// order, and what is held back does not stop the others. The row of the queue has the head of each,
+// and the next is chosen without reading a delivery.
 
 // The subqueues that belong to no account.
 const (
@@ -28,13 +30,26 @@ func subqueueOf(k idlepush.Kind, scope id) string {
 	return otherSubqueue
 }
 
-// subqueue returns the subqueue in which the delivery waits.
-func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
-	return subqueueKey{k.device, subqueueOf(row.Kind, k.notification.scope)}
+// heldBack ends the name of the subqueue with what is held back of another.
+const heldBack = "/held"
+
+// isHeldBack reports whether the subqueue has what is held back, and of which other.
+func (k subqueueKey) isHeldBack() (of subqueueKey, ok bool) {
+	k.subqueue, ok = strings.CutSuffix(k.subqueue, heldBack)
+	return k, ok
 }
 
-// isHeld reports whether the subqueue has a hold at now. A hold that begins after now was written
-// before the clock was set back, and does not count.
+// subqueue returns the subqueue in which the delivery waits.
+func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
+	name := subqueueOf(row.Kind, k.notification.scope)
+	if row.Held {
+		name += heldBack
+	}
+	return subqueueKey{k.device, name}
+}
+
+// isHeld reports whether what the subqueue has is held at now. A hold that begins after now was
+// written before the clock was set back, and does not count.
 func (l subqueueRow) isHeld(now time.Time) bool {
 	return !now.Before(l.HeldFrom) && now.Before(l.HeldUntil)
 }
@@ -106,13 +121,15 @@ func (s *queueSet) enqueue(k notificationKey, row *notificationRow) error {
 }
 
 // addNotification adds a notification to one queue. If it was delivered there, it is delivered
-// again: it has more content now.
+// again: it has more content now. If it was skipped, it is decided again.
 func (s *queueSet) addNotification(q *queue, k notificationKey, row notificationRow) error {
 	at := deliveryKey{k, q.id()}
 	d, found, err := deliveries.Get(s.tx, at)
 	switch {
-	case err != nil || found && d.State != idlepush.DeliveryDelivered:
+	case err != nil || found && d.State != idlepush.DeliveryDelivered && d.State != idlepush.DeliverySkipped:
 		return err
+	case found && d.State == idlepush.DeliverySkipped:
+		d.State, d.At = idlepush.DeliveryPending, time.Time{}
 	case found:
 		d.State, d.DeliveredBefore = idlepush.DeliveryPending, d.At
 	default:
@@ -171,9 +188,6 @@ func (l subqueueRow) afterSettle(w Work, o Outcome, now time.Time) subqueueRow {
 		l.NotifiedAt = append(l.NotifiedAt[:len(l.NotifiedAt):len(l.NotifiedAt)], now)
 		l.NotifiedAt = l.NotifiedAt[max(0, len(l.NotifiedAt)-w.KeepNotified):]
 	}
-	if !l.isHeld(now) {
-		l.HeldFrom, l.HeldUntil = time.Time{}, time.Time{}
-	}
 	return l
 }
 
@@ -192,10 +206,12 @@ func (o Outcome) retryAt(now, expires time.Time) time.Time {
 
 // endDelivery writes a delivery that is no longer pending, and removes it from its subqueue.
 func (s *queueSet) endDelivery(q *queue, k deliveryKey, d deliveryRow) error {
+	from := d.subqueue(k)
+	d.Held = false
 	if err := deliveries.Put(s.tx, k, d); err != nil {
 		return err
 	}
-	return s.dequeue(q, d.subqueue(k), k.notification.seq)
+	return s.dequeue(q, from, k.notification.seq)
 }
 
 // dequeue removes the delivery with this sequence from the head of its subqueue; the next one

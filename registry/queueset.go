@@ -149,9 +149,9 @@ func (q *queueRow) prune(now time.Time) {
 			l.NotifiedAt = nil
 		}
 		if l.Head == 0 {
-			l.Combined = ""
+			l.Combined, l.HeldFrom, l.HeldUntil = "", time.Time{}, time.Time{}
 		}
-		if q.Subqueues[name] = l; l.Head == 0 && len(l.NotifiedAt) == 0 && l.HeldUntil.IsZero() && l.Combined == "" {
+		if q.Subqueues[name] = l; l.Head == 0 && len(l.NotifiedAt) == 0 {
 			delete(q.Subqueues, name)
 		}
 	}

@@ -43,7 +43,8 @@
 //	               the setup token, the public URL
 //
 // A device's queue consists of subqueues: one for each account, one for clears, and one for the
-// rest. Each keeps its order. A burst limit delays one of them, and the others go on.
+// rest, and beside each one for what is held back of it. Each keeps its order. What is held back
+// does not stop the others.
 //
 // # Files
 //
@@ -76,7 +77,8 @@
 //   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the
 //     status of the device, and the pause of its lane. If the device is gone: its end, and the
 //     notification about it.
-//   - [Outbox.Combine]: the pending deliveries, and the one that replaces them.
+//   - [Outbox.Decide]: decisions, and the deliveries that they hold back or skip.
+//   - [Outbox.Combine]: the deliveries that end, and the one that replaces them.
 //   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device and its queue.
 //   - [Logins.RemoveSession]: a session, and the devices that registered themselves in it.
 //   - [Accounts.Remove], [Users.Remove]: the end of a share, and the notification about it.

@@ -447,8 +447,8 @@ type queueRow struct {
 type subqueueRow struct {
 	Head       uint64      `json:",omitempty"` // the sequence of the first; 0: it is empty
 	NotifiedAt []time.Time `json:",omitempty"` // the last deliveries, oldest first
-	HeldFrom   time.Time   `json:",omitzero"`  // when the hold began
-	HeldUntil  time.Time   `json:",omitzero"`  // when the hold ends
+	HeldFrom   time.Time   `json:",omitzero"`  // of what is held back: since when HeldUntil holds
+	HeldUntil  time.Time   `json:",omitzero"`  // of what is held back: when it is decided again
 	Combined   string      `json:",omitempty"` // the stable id of what Combine made last
 }
 
@@ -482,6 +482,7 @@ type notificationRow struct {
 	Undecided   decisionStage `json:",omitempty"`
 	Removed     bool          `json:",omitempty"` // its folder no longer has it; see ClearRemoved
 	Earlier     int           `json:",omitempty"` // see OldMail; of excess mail: what last rang
+	Silent      bool          `json:",omitempty"` // a summary of mail that is all silent
 }
 
 // notificationContent is the sealed column of a notification.
@@ -510,4 +511,7 @@ type deliveryRow struct {
 	// Withdrawn is when the notification was, if that was while its push may have been on its way.
 	// The row stays pending, so that a crash before the outcome is written does not hide the push.
 	Withdrawn time.Time `json:",omitzero"`
+
+	Held     bool           `json:",omitempty"` // it waits in the subqueue of what is held back
+	Decision *ring.Decision `json:",omitempty"` // the last; nil: it just rings, or was not made yet
 }

@@ -117,6 +117,7 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	if row.DeliveredBefore.IsZero() || o.Result != ResultRefused { // else the first delivery stays
 		row.Attempts, row.Code, row.Params, row.MaybeDelivered = w.Attempts+1, o.Code, o.Params, row.MaybeDelivered || o.MaybeDelivered
 	}
+	row.Decision = storedDecision(w.Decision)
 	row = row.withState(o.Result.state(), s.now)
 	counts := row.State != idlepush.DeliveryPending
 	if resend {

@@ -173,7 +173,7 @@ func TestTwinCombined(t *testing.T) {
 			for i, f := range []string{"one", "two", "three"} {
 				in.finds("INBOX", 7, Message{UID: uint32(i + 1), Fingerprint: f})
 			}
-			if n, err := s.Outbox.Combine(first(t, s, d, dawn), dawn); err != nil || n != 3 {
+			if n, err := combineWork(s, first(t, s, d, dawn), dawn); err != nil || n != 3 {
 				t.Fatal(n, err)
 			}
 			summary := first(t, s, d, dawn)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -71,7 +72,8 @@ func (s Accounts) Wishes(user, account string) (w ring.Wishes, err error) {
 // SetWishes replaces what the user wishes of the account, but for the mutes, which stay. It returns
 // the wishes as they are then. It returns ErrStale if w.Revision is not that of the wishes that are
 // there, and ErrNotFound unless the user sees the account. Wishes end with the share, and if the
-// account becomes another mailbox.
+// account becomes another mailbox. What was held back is decided again at once, also after Mute and
+// Unmute. If the user has many devices that hold something back, that takes several transactions.
 func (s Accounts) SetWishes(user, account string, w ring.Wishes, now time.Time) (ring.Wishes, error) {
 	return s.editWishes(user, account, now, func(_ *table.Tx, is ring.Wishes) (ring.Wishes, error) {
 		if is.Revision != w.Revision {
@@ -132,27 +134,53 @@ func (s Accounts) Unmute(user, account, mute string, now time.Time) error {
 }
 
 // editWishes writes what edit returns for the wishes that are there, without mutes that have ended.
+// What was held back for the user's devices is decided again.
 func (s Accounts) editWishes(user, account string, now time.Time, edit func(*table.Tx, ring.Wishes) (ring.Wishes, error)) (w ring.Wishes, err error) {
-	k := viewerKey{id(user), id(account)}
-	err = s.db.Update(func(tx *table.Tx) error {
-		a, err := visibleRowOf(tx, user, account)
-		if err != nil {
-			return err
+	k, written, left := viewerKey{id(user), id(account)}, false, []id(nil)
+	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		if !written {
+			if w, err = writeWishes(set.tx, k, now, edit); err != nil {
+				return false, err
+			}
+			if left, err = devicesOf(set.tx, k.user); err != nil {
+				return false, err
+			}
 		}
-		is, err := readWishes(tx, k, a)
-		if err != nil {
-			return err
+		rest, err := set.endHolds(left, account+heldBack)
+		if err == nil {
+			written, left = true, rest
 		}
-		is.Mutes = slices.DeleteFunc(is.Mutes, func(m ring.Mute) bool { return !m.Until.IsZero() && !now.Before(m.Until) })
-		if w, err = edit(tx, is); err != nil {
-			return err
-		}
-		return putWishes(tx, k, a, w)
+		return len(rest) == 0, err
 	})
 	if err != nil {
 		return ring.Wishes{}, err
 	}
 	return w, nil
+}
+
+// devicesOf returns the devices of a user.
+func devicesOf(tx *table.Tx, user id) (list []id, err error) {
+	keys, err := devices.Keys(tx, table.Under(user), table.NoLimit)
+	for _, k := range keys {
+		list = append(list, k.device)
+	}
+	return list, err
+}
+
+func writeWishes(tx *table.Tx, k viewerKey, now time.Time, edit func(*table.Tx, ring.Wishes) (ring.Wishes, error)) (w ring.Wishes, err error) {
+	a, err := visibleRowOf(tx, string(k.user), string(k.account))
+	if err != nil {
+		return w, err
+	}
+	is, err := readWishes(tx, k, a)
+	if err != nil {
+		return w, err
+	}
+	is.Mutes = slices.DeleteFunc(is.Mutes, func(m ring.Mute) bool { return !m.Until.IsZero() && !now.Before(m.Until) })
+	if w, err = edit(tx, is); err != nil {
+		return w, err
+	}
+	return w, putWishes(tx, k, a, w)
 }
 
 // Wishes returns what is wished of the device. It returns ErrNotFound if there is no such device.
@@ -176,16 +204,17 @@ func readDeviceWishes(tx *table.Tx, k deviceKey) (w ring.DeviceWishes, err error
 	return w, err
 }
 
-// SetWishes replaces what is wished of the device, and returns it as it is then. It returns ErrStale
-// if w.Revision is not that of the wishes that are there, and ErrNotFound if there is no such
-// device. Wishes end with the device, and if it becomes that of another user.
+// SetWishes replaces what is wished of the device, and returns it as it is then. It returns
+// ErrStale if w.Revision is not that of the wishes that are there, and ErrNotFound if there is no
+// such device. Wishes end with the device, and if it becomes that of another user. What was held
+// back is decided again at once.
 func (s Devices) SetWishes(device string, w ring.DeviceWishes, now time.Time) (out ring.DeviceWishes, err error) {
-	err = s.db.Update(func(tx *table.Tx) error {
-		at, err := deviceRowOf(tx, id(device))
+	err = s.updateQueues(now, func(set *queueSet) error {
+		at, err := deviceRowOf(set.tx, id(device))
 		if err != nil {
 			return err
 		}
-		is, err := readDeviceWishes(tx, at.Key)
+		is, err := readDeviceWishes(set.tx, at.Key)
 		if err == nil && is.Revision != w.Revision {
 			err = ErrStale
 		}
@@ -194,11 +223,12 @@ func (s Devices) SetWishes(device string, w ring.DeviceWishes, now time.Time) (o
 		}
 		out = w
 		out.Revision++
-		sealed, err := deviceWishes.Place(tx, at.Key).Seal(out)
+		sealed, err := deviceWishes.Place(set.tx, at.Key).Seal(out)
 		if err != nil {
 			return err
 		}
-		return deviceWishes.Put(tx, at.Key, deviceWishesRow{sealed})
+		_, err = set.endHolds([]id{at.Key.device}, "")
+		return errors.Join(err, deviceWishes.Put(set.tx, at.Key, deviceWishesRow{sealed}))
 	})
 	if err != nil {
 		return ring.DeviceWishes{}, err
@@ -206,8 +236,8 @@ func (s Devices) SetWishes(device string, w ring.DeviceWishes, now time.Time) (o
 	return out, nil
 }
 
-// purgeWishes removes the wishes of shares that have ended. Those for a damaged account stay: it may
-// be restored.
+// purgeWishes removes the wishes of shares that have ended. Those for a damaged account stay: it
+// may be restored.
 func (c *core) purgeWishes(ctx context.Context, _ time.Time) error {
 	return purgeEnded(ctx, c.db, wishes, func(tx *table.Tx, k viewerKey, row wishesRow) (bool, error) {
 		a, whole, err := accounts.Get(tx, k.account)

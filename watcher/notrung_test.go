@@ -15,6 +15,7 @@ import (
 	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
+	"idlepush/ring"
 	"idlepush/watcher/imaptest"
 )
 
@@ -380,7 +381,14 @@ func TestUnreadOfLook(t *testing.T) {
 		}
 		told(idlepush.KindMail, 1)
 		w := told(idlepush.KindMail, 2)
-		if _, err := h.store.Outbox.Combine(w, time.Now()); err != nil {
+		by := ring.Decision{Verdict: ring.Held, Until: time.Now()}
+		w.Decision = by
+		if err := h.store.Outbox.Decide(w, time.Now(), func(registry.Work) ring.Decision { return by }); err != nil {
+			t.Fatal(err)
+		}
+		if w, _, err := h.store.Outbox.Next(h.device.ID, time.Now()); err != nil || !w.HoldEnded {
+			t.Fatal(w.HoldEnded, err)
+		} else if _, err := h.store.Outbox.Combine(w, time.Now(), func(registry.Work) ring.Decision { return ring.Decision{Verdict: ring.Now} }); err != nil {
 			t.Fatal(err)
 		}
 		told(idlepush.KindSummary, 3)

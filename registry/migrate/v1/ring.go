@@ -2,7 +2,7 @@ package v1
 
 import "time"
 
-// The sealed columns about when mail rings, as package ring has them.
+// The columns about when mail rings, as package ring has them.
 
 type facts struct {
 	From       string   `json:",omitempty"`
@@ -83,4 +83,13 @@ type quiet struct {
 type hours struct {
 	Days     []time.Weekday
 	From, To int
+}
+
+type decision struct {
+	Verdict string
+	Until   time.Time
+	Loud    bool
+	Content string
+	Code    string
+	Params  map[string]string
 }

@@ -429,6 +429,7 @@ type Notification struct {
 	Undecided   string       `json:",omitempty"`
 	Removed     bool         `json:",omitempty"`
 	Earlier     int          `json:",omitempty"`
+	Silent      bool         `json:",omitempty"`
 }
 
 type Content struct {
@@ -454,4 +455,6 @@ type Delivery struct {
 	Params          map[string]string `json:",omitempty"`
 	DeliveredBefore time.Time         `json:",omitzero"`
 	Withdrawn       time.Time         `json:",omitzero"`
+	Held            bool              `json:",omitempty"`
+	Decision        *decision         `json:",omitempty"`
 }

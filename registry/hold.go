@@ -1,0 +1,182 @@
+package registry
+
+import (
+	"errors"
+	"maps"
+	"time"
+
+	"idlepush"
+	"idlepush/registry/table"
+	"idlepush/ring"
+)
+
+// Package push decides when and whether something rings. What it holds back waits in a subqueue of
+// its own, so that what is behind it is decided, too. That subqueue is due when the first of its
+// holds ends, or at once after wishes were edited. Then Combine decides again about all of it.
+
+// storedDecision is what the row of a delivery keeps of a decision: nothing if it just rings.
+func storedDecision(d ring.Decision) *ring.Decision {
+	if d.Code == "" && d.Verdict != ring.Held && !d.Loud && d.Content == "" && d.Verdict != ring.Silent {
+		return nil
+	}
+	return &d
+}
+
+// maxDecided bounds the deliveries that one call of Decide takes.
+const maxDecided = 100
+
+// decideCost is what one of them reads and writes at most: the next in its subqueue, its account
+// and its notification besides.
+const decideCost = deliveryCost + 4
+
+// Decide writes decisions by which nothing is sent: that about the work, w.Decision, and those of
+// decide about what is behind it in its subqueue, as many as fit one transaction. What is held is
+// held back until then, and Next has the rest. What is not to ring ends as
+// idlepush.DeliverySkipped. It returns ErrNotFound if there is no such device.
+func (o Outbox) Decide(w Work, now time.Time, decide func(Work) ring.Decision) error {
+	err := o.updateQueues(now, func(set *queueSet) error {
+		q, err := set.getExisting(w.subqueue.device)
+		if err != nil {
+			return err
+		}
+		if err := o.decideBehind(set, q, w, decide); err != nil {
+			return err
+		}
+		q.updateDue(now)
+		return nil
+	})
+	if err == nil || errors.Is(err, ErrNotFound) {
+		o.inFlight.set(w.subqueue.device, pushes{})
+	}
+	return err
+}
+
+// decideBehind holds back or skips the work and what is behind it, up to the first that is to be
+// sent.
+func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) ring.Decision) error {
+	unsettled, err := o.lastUnsettled(set.tx, w.subqueue)
+	if err != nil {
+		return err
+	}
+	for n := 0; n < maxDecided && set.opsLeft() >= decideCost; n++ {
+		at, found, err := waiting.Row(set.tx, waitingKey{w.subqueue, q.row.Subqueues[w.subqueue.subqueue].Head})
+		if err != nil || !found || n == 0 && at.Key != w.key {
+			return err
+		}
+		if n > 0 {
+			waits, err := w.readHeld(set.tx, q, at, set.now)
+			if err != nil || !waits {
+				return err
+			}
+			w.Decision = decide(w)
+		} else if state, _, err := currentState(set.tx, q.device, at, set.now); err != nil || state != idlepush.DeliveryPending {
+			return err // Next drops it
+		}
+		at.Value.MaybeDelivered = at.Value.MaybeDelivered || at.Key.notification.seq <= unsettled
+		switch w.Decision.Verdict {
+		case ring.Held:
+			err = set.hold(q, at, w.Decision)
+		case ring.Not:
+			err = set.skip(q, at, w.Decision)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readHeld reads what there is to decide about a delivery of the same subqueue as the work. waits
+// reports whether it is still to be sent.
+func (w *Work) readHeld(tx *table.Tx, q *queue, at table.Row[deliveryKey, deliveryRow], now time.Time) (waits bool, err error) {
+	state, _, err := currentState(tx, q.device, at, now)
+	if err != nil || state != idlepush.DeliveryPending {
+		return false, err
+	}
+	n, found, err := notifications.Get(tx, at.Key.notification)
+	if err != nil || !found {
+		return false, err
+	}
+	w.key, w.Attempts, w.Decision, w.OnlySilent = at.Key, at.Value.Attempts, ring.Decision{}, n.Silent
+	return true, w.tell(tx, at.Value, n)
+}
+
+// hold holds a pending delivery back.
+func (s *queueSet) hold(q *queue, at table.Row[deliveryKey, deliveryRow], by ring.Decision) error {
+	at.Value.Decision = storedDecision(by)
+	name := at.Value.subqueue(at.Key).subqueue + heldBack
+	if l := q.row.Subqueues[name]; l.Head == 0 || by.Until.Before(l.HeldUntil) {
+		l.HeldFrom, l.HeldUntil = s.now, by.Until
+		q.row.Subqueues[name] = l
+	}
+	return s.move(q, at, true)
+}
+
+// move moves a pending delivery to the subqueue of what is held back, or back from there.
+func (s *queueSet) move(q *queue, at table.Row[deliveryKey, deliveryRow], held bool) error {
+	from := at.Value.subqueue(at.Key)
+	at.Value.Held = held
+	if err := s.addPending(q, at.Key, at.Value); err != nil {
+		return err
+	}
+	return s.dequeue(q, from, at.Key.notification.seq)
+}
+
+// skip ends a pending delivery that is not to ring.
+func (s *queueSet) skip(q *queue, at table.Row[deliveryKey, deliveryRow], by ring.Decision) error {
+	at.Value.Decision = storedDecision(by)
+	return s.endDelivery(q, at.Key, at.Value.withState(idlepush.DeliverySkipped, s.now))
+}
+
+// endHolds has push decide again about what is held back for the devices: in the subqueue of that
+// name, or in all if sub is empty. It returns the devices that did not fit the transaction.
+func (s *queueSet) endHolds(list []id, sub string) (left []id, err error) {
+	for ; len(list) > 0; list = list[1:] {
+		if s.opsLeft() < queueCost+1 {
+			return list, nil
+		}
+		row, _, err := queues.Get(s.tx, list[0])
+		if err != nil {
+			return list, err
+		}
+		if !row.holds(sub) {
+			continue
+		}
+		q, err := s.get(list[0])
+		if err != nil {
+			return list, err
+		}
+		if q != nil {
+			q.row.endHolds(s.now, sub)
+		}
+	}
+	return nil, nil
+}
+
+// holds reports whether something is held back in the subqueue of that name, or in any if it is
+// empty.
+func (q queueRow) holds(sub string) bool {
+	for name, l := range q.Subqueues {
+		if l.Head > 0 && !l.HeldUntil.IsZero() && (sub == "" || name == sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// endHolds ends the holds in the subqueue of that name, or all if it is empty. If the queue waits
+// for another try, it is not due before that.
+func (q *queueRow) endHolds(now time.Time, sub string) {
+	q.Subqueues = maps.Clone(q.Subqueues)
+	for name, l := range q.Subqueues {
+		if l.Head > 0 && !l.HeldUntil.IsZero() && (sub == "" || name == sub) {
+			l.HeldFrom, l.HeldUntil = now, now
+			q.Subqueues[name] = l
+		}
+	}
+	if q.Holding {
+		q.Due, q.Holding = q.nextDue(now)
+	}
+}

@@ -52,6 +52,7 @@ type replayItem struct {
 	kind   idlepush.Kind
 	mails  []int
 	silent bool          // of a summary: all of its mail is silent
+	since  time.Time     // when it came
 	d      ring.Decision // the last about it
 }
 
@@ -72,7 +73,8 @@ func (r *replay) arrive(i int) {
 		r.Decisions[i] = ring.Decision{Verdict: ring.Not, Code: m.Code, Params: m.Params}
 		return
 	}
-	r.settle(r.decide(replayItem{kind: idlepush.KindMail, mails: []int{i}}, r.mails[i].At), r.mails[i].At)
+	at := r.mails[i].At
+	r.settle(r.decide(replayItem{kind: idlepush.KindMail, mails: []int{i}, since: at}, at), at)
 }
 
 // settle does what was decided about the item.
@@ -103,12 +105,16 @@ func (r *replay) endHolds(to time.Time) {
 	}
 }
 
-// endHold decides again on all that is held. If at least two of it may be shown, one summary is.
+// endHold decides again on all that is held and has not expired. If at least two of it may be
+// shown, one summary is.
 func (r *replay) endHold(at time.Time) {
 	held := r.held
 	r.held = nil
 	var shown []replayItem
 	for _, it := range held {
+		if at.Sub(it.since) >= it.kind.Lifetime() {
+			continue
+		}
 		again := r.decide(it, at)
 		if again.d.Verdict == ring.Now || again.d.Verdict == ring.Silent {
 			shown = append(shown, again)
@@ -122,7 +128,7 @@ func (r *replay) endHold(at time.Time) {
 		}
 		return
 	}
-	sum := replayItem{kind: idlepush.KindSummary, silent: true}
+	sum := replayItem{kind: idlepush.KindSummary, silent: true, since: at}
 	for _, it := range shown {
 		sum.mails = append(sum.mails, it.mails...)
 		sum.silent = sum.silent && it.d.Verdict == ring.Silent

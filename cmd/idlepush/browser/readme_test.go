@@ -61,10 +61,18 @@ func takeScreens(t *testing.T, wanted []string) {
 			views[strings.TrimRight(sc.name, "0")+" "+sc.hash] = sc.text
 		}
 	}
+	account := s.ids(t, "/accounts")[0]
+	s.wishSomething(t, account)
+	views["rules #/rules/"+account] = "Otherwise, let it ring."
+	views["quiet #/device/"+s.ids(t, "/devices")[1]] = "Change them"
 	for view, text := range views {
 		name, hash, _ := strings.Cut(view, " ")
 		p.Navigate(t, s.Origin+"/"+hash)
 		p.WaitText(t, text)
+		if name == "quiet" {
+			p.Click(t, text)
+			p.Eval(t, nil, `() => document.getElementById("quiet").scrollIntoView()`)
+		}
 		for size, at := range map[string][2]int{"phone": {390, 780}, "desk": {1000, 640}} {
 			if path := "docs/screens/" + name + "-" + size + ".png"; slices.Contains(wanted, path) {
 				p.SetViewport(t, at[0], at[1])
@@ -72,4 +80,16 @@ func takeScreens(t *testing.T, wanted []string) {
 			}
 		}
 	}
+}
+
+// wishSomething stores quiet hours of a device, and rules of the mailbox.
+func (s *system) wishSomething(t *testing.T, account string) {
+	ctx := testenv.Context(t)
+	quiet := object{"zone": "Europe/Berlin", "mode": "hold", "people": true, "attention": true, "hours": []object{
+		hours("22:00", "07:00", "mon", "tue", "wed", "thu", "sun"), hours("23:30", "09:00", "fri", "sat"), hours("12:30", "14:00", "sat", "sun")}}
+	systemtest.Must(t, s.Client.Call(ctx, "PUT", "/devices/"+s.ids(t, "/devices")[1]+"/wishes", object{"revision": 0, "quiet": quiet}, nil))
+	systemtest.Must(t, s.Client.Call(ctx, "PUT", "/accounts/"+account+"/wishes", object{"revision": 0, "people": []string{"@school.example"}, "otherwise": object{"ring": "ring"}, "rules": []object{
+		{"if": object{"from": []string{"@school.example"}, "subject": []string{"trip"}}, "then": object{"ring": "loud"}},
+		{"if": object{"bulk": true, "answer": false}, "then": object{"ring": "not"}},
+		{"if": object{"first": true}, "then": object{"ring": "silent", "content": "sender"}}}}, nil))
 }

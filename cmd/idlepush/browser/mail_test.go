@@ -158,3 +158,35 @@ func TestWhyNotRung(t *testing.T) {
 	}
 	cards(t, 3)
 }
+
+// TestDecided asks the page about mails that do not ring, are silent or wait, and follows the way to
+// where that is changed.
+func TestDecided(t *testing.T) {
+	t.Parallel()
+	s, p := openFurnished(t, browsertest.Chromium(t))
+	ctx := testenv.Context(t)
+	account, device := s.ids(t, "/accounts")[0], s.ids(t, "/devices")[0]
+	clock := func(after time.Duration) string { return time.Now().UTC().Add(after).Format("15:04") }
+	systemtest.Must(t, s.Client.Call(ctx, "PUT", "/devices/"+device+"/wishes", object{"revision": 0, "quiet": object{"zone": "UTC", "mode": "hold", "people": true, "attention": true,
+		"hours": []object{hours(clock(-time.Hour), clock(2*time.Hour), "mon", "tue", "wed", "thu", "fri", "sat", "sun")}}}, nil))
+	systemtest.Must(t, s.Client.Call(ctx, "PUT", "/accounts/"+account+"/wishes", object{"revision": 0, "rules": []object{
+		{"if": object{"subject": []string{"sale"}}, "then": object{"ring": "not"}}, {"if": object{"subject": []string{"letter"}}, "then": object{"ring": "silent"}}}}, nil))
+	for _, subject := range []string{"Sale", "Letter", "Tea"} {
+		s.append(t, "INBOX", "berta", subject, time.Now())
+	}
+	p.Navigate(t, s.Origin+"/#/activity")
+	says := func(subject, want string) {
+		t.Helper()
+		p.Wait(t, subject+": "+want, `(subject, want) => [...document.querySelectorAll("main li.card")].some((card) => card.querySelector("p")?.innerText === subject && card.innerText.includes(want))`, subject, want)
+	}
+	says("Sale", "firefox: not: rule 1. Change this")
+	says("Letter", "s: rule 2. Change this")
+	says("Tea", ": quiet until ")
+	checkSizes(t, p)
+	p.Eval(t, nil, `() => [...document.querySelectorAll("main li li a")].find((a) => a.getAttribute("href").startsWith("#/device/")).click()`)
+	p.WaitText(t, "Switch them off")
+	p.Click(t, "Switch them off")
+	p.WaitText(t, "No quiet hours. It rings at any time.")
+	p.Navigate(t, s.Origin+"/#/activity")
+	p.Wait(t, "nothing is quiet any more", `() => document.querySelectorAll("main li.card").length > 4 && !document.querySelector("main").innerText.includes("quiet until")`)
+}

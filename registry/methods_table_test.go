@@ -337,6 +337,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Users.SetupToken() }},
 	{method: "Logins.Tokens",
 		do: func(f furnished) (any, error) { return f.s.Logins.Tokens(f.ann.ID) }},
+	{method: "Accounts.SeenSince",
+		do: func(f furnished) (any, error) { return f.s.Accounts.SeenSince(f.ben.ID, f.shared.ID) }},
 	{method: "Accounts.Unread", reads: "standings 1",
 		do: func(f furnished) (any, error) { return two(f.s.Accounts.Unread(f.shared.ID)) }},
 	{method: "Accounts.Update", when: "its name", reads: "standings 1",

@@ -51,6 +51,19 @@ func (row accountRow) since(user string) uint64 {
 	return 0
 }
 
+// SeenSince returns since when the user sees the mail of the account; zero: all of it. It returns
+// ErrNotFound unless the user sees the account.
+func (s Accounts) SeenSince(user, account string) (since time.Time, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		row, err := visibleRowOf(tx, user, account)
+		if seq := row.since(user); seq > 0 {
+			since = time.Unix(0, int64(seq)) // see notificationKey
+		}
+		return err
+	})
+	return since, err
+}
+
 // shareWith shares the account with these users only. Whoever is new sees the notifications from
 // now on, and has no offer any more.
 func (row *accountRow) shareWith(tx *table.Tx, people []string, now time.Time) error {

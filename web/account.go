@@ -137,7 +137,8 @@ func (h *accountHandlers) account(c caller, a idlepush.Account) (Account, error)
 	out := Account{ID: a.ID, Email: a.Email}
 	if c.scope != admin {
 		w, err := h.accounts.Wishes(c.user.ID, a.ID)
-		if err != nil && !errors.Is(err, registry.ErrNotFound) { // the share may have ended meanwhile
+		// The share may have ended meanwhile.
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
 			return out, err
 		}
 		out.Name, out.Color = w.Name, w.Color

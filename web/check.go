@@ -66,18 +66,23 @@ func (h *accountHandlers) tryLogin(ctx context.Context, c caller, a idlepush.Acc
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 	check, err := h.mail.Check(ctx, a)
+	if err != nil {
+		return Check{}, h.loginProblem(err)
+	}
+	return check, missingFolders(a.Folders, check).err()
+}
+
+// loginProblem returns the problem for the error of a login, or an error that nobody can expect.
+func (h *accountHandlers) loginProblem(err error) error {
 	if e, ok := errors.AsType[*CheckError](err); ok {
 		p := unprocessableOf(h.codes, e.Field, e.Reason)
 		p.Certificate = certificateOf(e.Certificate)
-		return Check{}, p
+		return p
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return Check{}, unprocessable("host", "timeout")
+		return unprocessable("host", "timeout")
 	}
-	if err != nil {
-		return Check{}, err
-	}
-	return check, missingFolders(a.Folders, check).err()
+	return err
 }
 
 // missingFolders returns the faults of folders that the mail server does not have.

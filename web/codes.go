@@ -89,6 +89,7 @@ var Codes = []codes.Entry{
 	{Code: "consent_other_session", Text: "This sign-in was begun in another browser, or by another person. Nothing was stored. Begin again here, on the page “Mailboxes”."},
 	{Code: "client_by_setting", Text: "A setting of the server has this client, and wins over the page. Change the setting, then start idlepush again."},
 	{Code: "share_refused", Text: "{person} has lately declined or left a mailbox of yours. You can ask again from {from}."},
+	{Code: "trial_too_long", Text: "To try these rules takes too long. Try fewer of them, or shorter lists."},
 	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
 
 	// A field of the request
@@ -225,7 +226,7 @@ func (s *Server) documentCodes(t codes.Table) {
 	for _, c := range t.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
-	for _, name := range []string{"AccountStatus", "ConsentView", "Decision", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested"} {
+	for _, name := range []string{"AccountStatus", "ConsentView", "Decision", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Lane", "Notice", "Notification", "Problem", "Tested", "TriedMail"} {
 		p := schemas[name].Properties["code"]
 		p.Type, p.Ref = "", "#/components/schemas/Code"
 	}

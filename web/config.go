@@ -12,6 +12,7 @@ import (
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 // Config holds everything that the API needs. A field is required unless it says otherwise.
@@ -68,6 +69,10 @@ type MailConfig struct {
 	// Examine goes the way of a session to the mailbox of an account, and returns each step. ctx
 	// bounds it.
 	Examine func(ctx context.Context, a idlepush.Account) []idlepush.Step
+
+	// Recent returns the newest mails of the last 7 days in the watched folders of an account, at
+	// most 200, in any order. ctx bounds it. Its errors are those of Check.
+	Recent func(ctx context.Context, a idlepush.Account) ([]ring.Mail, error)
 
 	// Live returns the live state of an account's session, which is not stored.
 	Live func(account string) Live
@@ -144,6 +149,10 @@ type PushConfig struct {
 	// the level d.Content, without secrets. If there can be no such request, it returns the outcome
 	// that says why. It sends nothing.
 	Preview func(d idlepush.Device) (PushRequest, *registry.Outcome)
+
+	// Replay returns how mails of an account would have rung on a device by these wishes. now is
+	// when the mails were read.
+	Replay func(mails []ring.Mail, d idlepush.Device, account string, w ring.Wishes, on ring.DeviceWishes, now time.Time) ring.Replay
 
 	// VAPIDKey is the public application server key (RFC 8292 section 3.2): 65 bytes, an
 	// uncompressed P-256 point.

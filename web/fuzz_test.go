@@ -31,6 +31,7 @@ func FuzzRequestBodies(f *testing.F) {
 		{"PUT /accounts/ACCOUNT/wishes", annas, fullWishes()},
 		{"POST /accounts/ACCOUNT/mutes", annas, object{"of": "sender", "sender": "oma@example.org", "until": "2090-01-02T03:04:05Z"}},
 		{"PUT /devices/DEVICE/wishes", annas, quietly("people", true)},
+		{"POST /accounts/ACCOUNT/rules/try", annas, fullWishes().with("revision", nil).with("name", nil).with("color", nil).with("sound", nil)},
 	}
 	for i, r := range routes {
 		seed, err := json.Marshal(r.seed)

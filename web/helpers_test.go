@@ -20,6 +20,7 @@ import (
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
+	"idlepush/ring"
 )
 
 // Values that the tests use. The marker must be in no answer and in no log line.
@@ -92,6 +93,7 @@ type testServer struct {
 	tested  int // test pushes sent
 	tried   int // logins tried
 	ready   error
+	recent  func(ctx context.Context, a idlepush.Account) ([]ring.Mail, error)
 	signIn  func(a idlepush.Account, redirect, state string) (SignIn, error)
 	stop    chan struct{}
 	asked   string // the providers whose mailboxes are tried
@@ -150,7 +152,7 @@ func testServerAt(t testing.TB, dir string) *testServer {
 func (h *testServer) serve() *testServer {
 	t := h.t
 	t.Helper()
-	h.check, h.signIn, h.preview, h.stop, h.outcome = accept, signIn, sample, make(chan struct{}), registry.Outcome{Result: registry.ResultDelivered}
+	h.check, h.recent, h.signIn, h.preview, h.stop, h.outcome = accept, noMail, signIn, sample, make(chan struct{}), registry.Outcome{Result: registry.ResultDelivered}
 	h.logger, h.log = registrytest.NewLog(t)
 	h.server, h.handlers = newServer(h.config())
 	running, stop := context.WithCancel(context.Background())
@@ -235,11 +237,11 @@ func (h *testServer) config() Config {
 		Log:       h.logger,
 		Codes:     allCodes,
 		PublicURL: func() string { return "https://house.example.net" },
-		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Examine: func(context.Context, idlepush.Account) []idlepush.Step { return nil }, Live: func(string) Live {
+		Mail: MailConfig{Check: h.checkLogin, Discover: discovered, Examine: func(context.Context, idlepush.Account) []idlepush.Step { return nil }, Recent: h.recentMail, Live: func(string) Live {
 			return Live{Connections: 1, LastByte: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Interval: 9 * time.Minute, Why: idlepush.Reason{Code: "interval_default"}, Tour: 30 * time.Second}
 		}},
 		OAuth: h.oauthConfig(),
-		Push: PushConfig{Transports: transports, CheckAddress: checkAddress, Route: routed, Prove: h.prove, VAPIDKey: key,
+		Push: PushConfig{Transports: transports, CheckAddress: checkAddress, Route: routed, Prove: h.prove, Replay: replay, VAPIDKey: key,
 			Preview: func(d idlepush.Device) (PushRequest, *registry.Outcome) {
 				h.mu.Lock()
 				defer h.mu.Unlock()

@@ -29,6 +29,7 @@ type limits struct {
 	logins     *limiter    // logins to mail servers by user
 	pushes     *limiter    // test pushes by user
 	challenges *limiter    // challenges for passkeys by client address
+	trials     *limiter    // trials of rules by user
 
 	trusted, others waiting // requests with a password to hash: see hashing
 }
@@ -43,6 +44,7 @@ func newLimits(logins registry.Logins) *limits {
 		logins:     newLimiter(20, 3*time.Second),
 		pushes:     newLimiter(30, 2*time.Second),
 		challenges: newLimiter(30, 2*time.Second),
+		trials:     newLimiter(10, 6*time.Second),
 		trusted:    waiting{slots: make(chan struct{}, 1)},
 		others:     waiting{slots: make(chan struct{}, runtime.NumCPU())},
 	}
@@ -236,3 +238,6 @@ func (l *limits) allowPush(c caller) error {
 	}
 	return l.pushes.take(c.user.ID, time.Now())
 }
+
+// allowTrial counts a trial of rules, which reads a mailbox.
+func (l *limits) allowTrial(c caller) error { return l.trials.take(c.user.ID, time.Now()) }

@@ -55,14 +55,15 @@ type Delivery struct {
 	Code     codes.Code        `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
 	Params   map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Reason   string            `json:"reason,omitempty" doc:"The same, for people"`
-	Decision *decision         `json:"decision,omitempty" doc:"How it rings on the device, as it was decided last; absent: that was not decided yet"`
+	Decision *decision         `json:"decision,omitempty" doc:"How it rings on the device, as it was decided last; absent: nothing asks for anything else than to ring, or that was not decided yet"`
 }
 
 // decision is what was decided about a notification on a device.
 type decision struct {
 	Verdict string            `json:"verdict" enum:"now,held,silent,not" doc:"now: it rings; held: it waits; silent: it is shown without a sound; not: it is not shown"`
 	Until   time.Time         `json:"until,omitzero" doc:"held: when it is decided again"`
-	Code    codes.Code        `json:"code,omitempty" doc:"What decided that, for programs; absent: nothing asked for anything else than to ring"`
+	Summed  bool              `json:"summed,omitempty" doc:"POST /accounts/{id}/rules/try: a summary counts it instead"`
+	Code    codes.Code        `json:"code,omitempty" doc:"What decided that, for programs; absent: nothing asks for anything else than to ring"`
 	Params  map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Text    string            `json:"text,omitempty" doc:"What decided that, for people"`
 }

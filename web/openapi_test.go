@@ -183,7 +183,7 @@ var operations = strings.Fields(`
 	get/advice get/invites post/invites delete/invites/{id} post/invites/look post/invites/accept
 	get/tokens post/tokens delete/tokens/{id}
 	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders post/accounts/{id}/examine patch/accounts/{id} delete/accounts/{id}
-	get/accounts/{id}/wishes put/accounts/{id}/wishes post/accounts/{id}/mutes delete/accounts/{id}/mutes/{mute}
+	get/accounts/{id}/wishes put/accounts/{id}/wishes post/accounts/{id}/mutes delete/accounts/{id}/mutes/{mute} post/accounts/{id}/rules/try
 	get/devices/{id}/wishes put/devices/{id}/wishes
 	get/clients patch/clients/{provider}
 	post/consents get/consents/{id} delete/consents/{id}

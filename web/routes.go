@@ -48,7 +48,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 	h.accounts.consents = h.consents
 	h.passkeys = &passkeyHandlers{logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	h.users.passkeys = h.passkeys
-	h.wishes = &wishHandlers{accounts: h.accounts, devices: h.devices, notifications: h.notifications}
+	h.wishes = &wishHandlers{accounts: h.accounts, devices: h.devices, notifications: h.notifications, limits: l, replay: c.Push.Replay}
 	h.invites = &inviteHandlers{users: c.Users, logins: c.Logins, limits: l, sessions: h.sessions, publicURL: c.PublicURL}
 	return h
 }
@@ -139,6 +139,7 @@ func (s *Server) wishRoutes(h *wishHandlers) {
 	add(s, route{full, "PUT /accounts/{id}/wishes", "putWishes", 200, "Replace what oneself wishes of an account, but for the mutes; what is absent is removed"}, h.putWishes)
 	add(s, route{device | full, "POST /accounts/{id}/mutes", "createMute", 201, "Mute an account, a sender or a conversation for oneself; with a token of device scope for its device. It replaces what mutes the same"}, h.createMute)
 	add(s, route{device | full, "DELETE /accounts/{id}/mutes/{mute}", "deleteMute", 204, "Let it ring again; with a token of device scope what is muted on its device only"}, h.deleteMute)
+	add(s, route{full, "POST /accounts/{id}/rules/try", "tryRules", 200, "Show how the mail of the last 7 days would have rung on own devices, by the wishes as they are and by others; stores nothing"}, h.tryRules)
 	add(s, route{device | full, "GET /devices/{id}/wishes", "getDeviceWishes", 200, "What is wished of a device: its quiet hours and folders"}, h.getDeviceWishes)
 	add(s, route{device | full, "PUT /devices/{id}/wishes", "putDeviceWishes", 200, "Replace what is wished of a device; what is absent is removed"}, h.putDeviceWishes)
 }

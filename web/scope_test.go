@@ -75,6 +75,7 @@ var admissions = []admission{
 	{"DELETE /accounts/ACCOUNT", nil, 401, 403, 204, 404, 204, false},
 	{"GET /accounts/ACCOUNT/wishes", nil, 401, 403, 200, 404, 403, false},
 	{"PUT /accounts/ACCOUNT/wishes", object{"revision": 0}, 401, 403, 200, 404, 403, false},
+	{"POST /accounts/ACCOUNT/rules/try", object{}, 401, 403, 200, 404, 403, false},
 	{"POST /accounts/ACCOUNT/mutes", object{"of": "mailbox", "device": "DEVICE"}, 401, 201, 201, 404, 403, false},
 	{"DELETE /accounts/ACCOUNT/mutes/MUTE", nil, 401, 204, 204, 404, 403, false},
 	{"GET /clients", nil, 401, 403, 200, 403, 200, false},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"idlepush"
 	"idlepush/ring"
 )
 
@@ -58,6 +59,8 @@ type wishHandlers struct {
 	accounts      *accountHandlers
 	devices       *deviceHandlers
 	notifications *notificationHandlers
+	limits        *limits
+	replay        func([]ring.Mail, idlepush.Device, string, ring.Wishes, ring.DeviceWishes, time.Time) ring.Replay
 }
 
 func (h *wishHandlers) getWishes(_ context.Context, c caller, in *byID) (*body[mutedWishes], error) {
@@ -87,9 +90,9 @@ func (h *wishHandlers) putWishes(_ context.Context, c caller, in *edit[Wishes]) 
 	return &body[mutedWishes]{wishesOf(w, now)}, err
 }
 
-// foldersOf returns the folders that a rule can name: those that the mailbox watches, and those that
-// the wishes name already, so that the other rules can be changed when one of these is not watched
-// any more.
+// foldersOf returns the folders that a rule can name: those that the mailbox watches, and those
+// that the wishes name already, so that the other rules can be changed when one of these is not
+// watched any more.
 func foldersOf(watched []string, w ring.Wishes) []string {
 	folders := append([]string{}, watched...)
 	for _, r := range w.Rules {

@@ -90,6 +90,7 @@ func wishesOfOnePerson(t *testing.T) {
 	h.call(h.ben.full, "GET", path, nil, 404)
 	h.call(h.ben.full, "PUT", path, wishing("name", "Club"), 404)
 	h.call(h.ben.full, "POST", "/accounts/"+account+"/mutes", object{"of": "mailbox"}, 404)
+	h.call(h.ben.full, "POST", "/accounts/"+account+"/rules/try", object{}, 404)
 }
 
 func wishesStale(t *testing.T) {

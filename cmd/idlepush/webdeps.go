@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"time"
 
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/push"
 	"idlepush/registry"
+	"idlepush/ring"
 	"idlepush/watcher"
 	"idlepush/watcher/discover"
 	"idlepush/web"
@@ -65,6 +67,10 @@ func (s settings) mailConfig(pool *watcher.Pool, clients *oauthClients, texts co
 			pool.Examine(ctx, a, 0, func(s idlepush.Step) { steps = append(steps, s) })
 			return steps
 		},
+		Recent: func(ctx context.Context, a idlepush.Account) ([]ring.Mail, error) {
+			mails, err := pool.Recent(ctx, a)
+			return mails, loginError(a, err, log)
+		},
 		Live: func(account string) web.Live { return web.Live(pool.Live(account)) },
 	}
 }
@@ -88,6 +94,9 @@ func pushConfig(d *push.Dispatcher, vapidKey []byte) web.PushConfig {
 			r, refusal := d.Preview(device)
 			return web.PushRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body,
 				Plaintext: r.Plaintext, Readable: r.Readable()}, refusal
+		},
+		Replay: func(mails []ring.Mail, device idlepush.Device, account string, w ring.Wishes, on ring.DeviceWishes, now time.Time) ring.Replay {
+			return push.Replay(mails, device, account, w, on, d.BurstLimit, now)
 		},
 		VAPIDKey: vapidKey,
 	}
@@ -116,18 +125,24 @@ func check(ctx context.Context, pool *watcher.Pool, a idlepush.Account, log *slo
 
 // checked returns what came of a login in the form that the API needs.
 func checked(a idlepush.Account, able watcher.Ability, err error, log *slog.Logger) (web.Check, error) {
-	if errors.Is(err, registry.ErrStale) {
-		return web.Check{}, err
-	}
-	if f, ok := errors.AsType[*watcher.Failure](err); ok {
-		log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
-		return web.Check{}, &web.CheckError{Field: f.Field, Reason: f.Reason, Certificate: f.Certificate}
+	if err != nil {
+		return web.Check{}, loginError(a, err, log)
 	}
 	var folders []web.Folder
 	for _, f := range able.Folders {
 		folders = append(folders, web.Folder(f))
 	}
-	return web.Check{Capabilities: able.Capabilities, Folders: folders, UnreadableFolders: able.Unreadable, Idle: able.Idle}, err
+	return web.Check{Capabilities: able.Capabilities, Folders: folders, UnreadableFolders: able.Unreadable, Idle: able.Idle}, nil
+}
+
+// loginError returns why a mailbox could not be opened: a *web.CheckError if the user can fix that.
+func loginError(a idlepush.Account, err error, log *slog.Logger) error {
+	f, ok := errors.AsType[*watcher.Failure](err)
+	if !ok {
+		return err
+	}
+	log.Info("login failed", "remote", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), "status", f.Code, "err", f.Text())
+	return &web.CheckError{Field: f.Field, Reason: f.Reason, Certificate: f.Certificate}
 }
 
 // checkAddress returns a web.FieldError if the address, a key or a parameter of d is invalid.

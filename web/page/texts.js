@@ -9,6 +9,8 @@ const listed = (names) => new Intl.ListFormat(self.texts.language).format(names)
 const either = (names) => new Intl.ListFormat(self.texts.language, { type: "disjunction" }).format(names);
 const quoted = (parts) => either(parts.map((part) => `“${part}”`));
 
+const times = (count) => count === 1 ? "once" : `${count} times`;
+
 // A time of day in minutes, and a day of the week from 0, Monday.
 const dayMinutes = 24 * 60;
 const timeOfDay = (minutes) => `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
@@ -440,6 +442,22 @@ self.texts = {
 	rulesUnsaved: "Not saved yet.",
 	rulesOtherwise: "Otherwise",
 	rulesEmpty: "A condition says nothing yet. Complete or remove it.",
+	tryTitle: "What would it have done?",
+	tryText: "Looks at the mail of the last 7 days, and says what would have rung with these rules. Nothing is stored.",
+	tryNow: "Try it on last week",
+	trying: "Looking at last week's mail…",
+	tried: (before, after) => `${after === 0 ? "It would not have rung" : `It would have rung ${times(after)}`}${before === after ? ", with or without the change" : ` instead of ${before}`}.`,
+	triedOn: (device, sentence) => `${device}: ${sentence}`,
+	triedNone: "No mail has come in this time.",
+	triedSince: (since, count) => `${count === 1 ? "1 mail" : `${count} mails`} since ${since}`,
+	triedOnlyChanges: "Only mail that the change is about",
+	triedNoChange: "No mail would have rung differently.",
+	triedStale: "The rules have changed since. Try them again.",
+	triedOne: (device, after) => `${device}: ${after}.`,
+	triedChanged: (device, after, before) => `${device}: ${after}. Before: ${before}.`,
+	tryVerdicts: { now: () => "rings", held: (until) => `waits until ${until}`, silent: () => "is shown without a sound", not: () => "is not shown" },
+	tryQuiet: (until) => `quiet until ${until}`,
+	trySummed: "a summary counts it",
 
 	// People who matter, mutes, name and color of a mailbox
 	people: "People who matter",

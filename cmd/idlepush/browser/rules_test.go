@@ -7,7 +7,7 @@ import (
 	"idlepush/web/browsertest"
 )
 
-// TestRules edits the rules of a mailbox.
+// TestRules edits the rules of a mailbox, and tries them on its mail.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	s, p := openFurnished(t, browsertest.Chromium(t))
@@ -81,13 +81,29 @@ func TestRules(t *testing.T) {
 		s.openView(t, p, "rules/"+account, "Otherwise, show it without a sound.")
 		says(t, letters, school)
 	})
+	t.Run("the time machine says what would have rung", func(t *testing.T) {
+		p.Click(t, "Try it on last week")
+		p.WaitText(t, "firefox: It would not have rung, with or without the change.")
+		p.WaitText(t, "Dinner on Sunday?")
+		checkSizes(t, p)
+		p.SetViewport(t, 320, 800)
+		checkLayout(t, p)
+		choose(t, p, "css:section [name=ring]", "not")
+		p.WaitText(t, "The rules have changed since. Try them again.")
+		p.Click(t, "Try it on last week")
+		p.WaitText(t, "is not shown: no rule matches. Before: is shown without a sound: no rule matches.")
+		p.Click(t, "Only mail that the change is about")
+		p.WaitText(t, "Dinner on Sunday?")
+		choose(t, p, "css:section [name=ring]", "loud")
+		p.Click(t, "Try it on last week")
+		p.WaitText(t, "firefox: It would have rung 2 times instead of 0.")
+	})
 	t.Run("somebody else's change is not lost", func(t *testing.T) {
 		var wishes object
 		callAPI(t, p, "GET", "/accounts/"+account+"/wishes", nil, &wishes)
 		delete(wishes, "mutes")
 		wishes["name"] = "Post"
 		callAPI(t, p, "PUT", "/accounts/"+account+"/wishes", wishes, nil)
-		choose(t, p, "css:section [name=ring]", "not")
 		p.Click(t, "css:main > form button.primary")
 		p.WaitText(t, "This was changed by another request at the same time.")
 		if w := stored(t); w.Otherwise["ring"] != "silent" {

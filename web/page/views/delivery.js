@@ -33,7 +33,7 @@ const sentences = {
 };
 
 // because adds to a sentence what decided, without the full stop.
-function because(said, { code, params, text }) {
+export function because(said, { code, params, text }) {
 	if (!code) {
 		return said;
 	}

@@ -2,6 +2,7 @@ import { call } from "../api.js";
 import { button, el, field, form, tell } from "../dom.js";
 import { actionWords, conditionsOf, isComplete, kinds, megabyte, ruleOf, sentence } from "../rules.js";
 import { wishesOf } from "../wishes.js";
+import { timeMachine } from "./tried.js";
 
 const { texts } = self;
 
@@ -12,8 +13,15 @@ export async function rules(id, notification) {
 		call("GET", `/accounts/${encodeURIComponent(id)}`), call("GET", wishesOf(id)), notification && call("GET", `/notifications/${encodeURIComponent(notification)}`),
 	]);
 	const draft = { rules: wishes.rules ?? [], otherwise: wishes.otherwise ?? { ring: "ring" } };
+	const tried = timeMachine(id, () => {
+		list.check();
+		return draft;
+	});
 	const unsaved = el("p", { class: "state warn", role: "status", hidden: true }, texts.rulesUnsaved);
-	const changed = () => { unsaved.hidden = false; };
+	const changed = () => {
+		unsaved.hidden = false;
+		tried.stale();
+	};
 	const list = ruleList(draft, account.folders ?? [], changed);
 	const node = [
 		el("p", {}, texts.rulesIntro(account.name ?? account.email)), list,
@@ -29,6 +37,7 @@ export async function rules(id, notification) {
 			unsaved.hidden = true;
 			tell(texts.saved);
 		}, unsaved),
+		tried,
 	];
 	if (item) {
 		list.add(ruleAbout(item));

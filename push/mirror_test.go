@@ -14,8 +14,8 @@ import (
 	"idlepush/ring"
 )
 
-// TestRandomHouseholds holds what happens to two naive models: to Replay, where nobody reads mail or
-// changes wishes, and else to what must be true of every mail on every device.
+// TestRandomHouseholds holds what happens to two naive models: to Replay, where nobody reads mail
+// or changes wishes, and else to what must be true of every mail on every device.
 func TestRandomHouseholds(t *testing.T) {
 	t.Parallel()
 	random := testenv.Rand(t)
@@ -193,8 +193,8 @@ func (p *period) wantReplayed() {
 	}
 }
 
-// wantTrue holds each mail to be told of once on each device, or to say why not, and each summary to
-// count what it stands for.
+// wantTrue holds each mail to be told of once on each device, or to say why not, and each summary
+// to count what it stands for.
 func (p *period) wantTrue() {
 	p.Helper()
 	for _, d := range p.phones {

@@ -114,7 +114,8 @@ func TestMailPage(t *testing.T) {
 	})
 	t.Run("the way in which it is opened is chosen once", func(t *testing.T) {
 		s.openView(t, p, "open/"+id, "this device opens the mail in the way that you use here")
-		p.Eval(t, nil, `() => document.querySelector("main a.button.primary").addEventListener("click", (event) => event.preventDefault())`) // nothing opens message:
+		// Nothing here opens message:.
+		p.Eval(t, nil, `() => document.querySelector("main a.button.primary").addEventListener("click", (event) => event.preventDefault())`)
 		p.Click(t, "Open it in the mail app")
 		p.WaitText(t, "After a tap on a notification, this device opens the mail at once.")
 		p.Click(t, "Show this page first")
@@ -159,8 +160,8 @@ func TestWhyNotRung(t *testing.T) {
 	cards(t, 3)
 }
 
-// TestDecided asks the page about mails that do not ring, are silent or wait, and follows the way to
-// where that is changed.
+// TestDecided asks the page about mails that do not ring, are silent or wait, and follows the way
+// to where that is changed.
 func TestDecided(t *testing.T) {
 	t.Parallel()
 	s, p := openFurnished(t, browsertest.Chromium(t))

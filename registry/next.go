@@ -82,7 +82,7 @@ func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, st
 		l := q.Subqueues[sub]
 		w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, taken: taken{subqueue: subqueueKey{device, sub}, unsettled: sent}}
 		_, w.HoldEnded = w.subqueue.isHeldBack()
-		if ok, err = w.read(tx, row, l.Head, now); ok {
+		if ok, err = w.read(tx, row, l.Head, now, o.opened); ok {
 			w.Unread, err = o.unread.sum(tx, row, seen)
 		}
 		stale = !ok
@@ -131,7 +131,7 @@ func deviceAfter(tx *table.Tx, at table.Row[deviceKey, deviceRow], sent []*sentW
 
 // read reads the delivery at the head of the work's subqueue, and all that it takes to send it. ok
 // is false if that delivery must not be sent: dropStale removes it.
-func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64, now time.Time) (ok bool, err error) {
+func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64, now time.Time, opened *openedWishes) (ok bool, err error) {
 	at, found, err := waiting.Row(tx, waitingKey{w.subqueue, head})
 	if err != nil || !found {
 		return false, err
@@ -158,7 +158,7 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 		return false, err
 	}
 	if isOfMail(at.Value.Kind) {
-		w.wished, err = readWished(tx, w.key.notification.scope, account, d.Key)
+		w.wished, err = opened.readWished(tx, w.key.notification.scope, account, d.Key)
 	} else {
 		w.DeviceWishes, err = readDeviceWishes(tx, d.Key)
 	}
@@ -179,8 +179,8 @@ func (w *Work) tell(tx *table.Tx, d deliveryRow, n notificationRow) (err error) 
 func isOfMail(k idlepush.Kind) bool { return k == idlepush.KindMail || k == idlepush.KindSummary }
 
 // readWished returns what the user of the device wishes of mail of an account.
-func readWished(tx *table.Tx, account id, row accountRow, d deviceKey) (w wished, err error) {
-	if w.Wishes, err = readWishes(tx, viewerKey{d.user, account}, row); err != nil {
+func (o *openedWishes) readWished(tx *table.Tx, account id, row accountRow, d deviceKey) (w wished, err error) {
+	if w.Wishes, err = o.read(tx, viewerKey{d.user, account}, row); err != nil {
 		return w, err
 	}
 	if w.DeviceWishes, err = readDeviceWishes(tx, d); err != nil {

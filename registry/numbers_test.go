@@ -55,6 +55,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/behaviour.md", "as digests of addresses | until the mailbox is removed, of each mailbox the last 20,000 |", maxSenders, 20_000},
 		{"docs/security.md", "a digest of each address with the key, of the last 20,000 |", maxSenders, 20_000},
 		{"docs/architecture.md", "when somebody wrote last, of the last 20,000 senders", maxSenders, 20_000},
+		{"docs/architecture.md", "what the wishes of 256 people and mailboxes say", maxOpened, 256},
 		{"docs/security.md", "sealed likewise, whatever the devices get, for 7 days", maxAge, 7 * day},
 		{"docs/behaviour.md", "| mail that rang | 7 days, and of each mailbox the first 2000 of a day |", maxDaily, 2000},
 		{"docs/architecture.md", "takes any of the first eight of a subqueue for shown", maxTogether, 8},

@@ -191,7 +191,7 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 		return nil, explainOpen(path, err)
 	}
 	_ = migrate.Clean(path) // leftovers of an upgrade only take space
-	c := &core{db: db, dir: dir, bounds: defaultBounds, hashMemory: argonMemory, hashes: make(chan struct{}, runtime.NumCPU()), unread: newUnreadCounts(), due: newDueQueues(), inFlight: newInFlight(), accounts: make(signal, 1), outbox: make(signal, 1)}
+	c := &core{db: db, dir: dir, bounds: defaultBounds, hashing: hashing{argonMemory, make(chan struct{}, runtime.NumCPU())}, unread: newUnreadCounts(), due: newDueQueues(), inFlight: newInFlight(), opened: newOpenedWishes(), accounts: make(signal, 1), outbox: make(signal, 1)}
 	if o.Unlimited {
 		c.bounds = bounds{}
 	}

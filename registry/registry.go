@@ -138,11 +138,10 @@ type Store struct {
 
 // core is what the handles share.
 type core struct {
-	db          *table.DB
-	dir         string
-	hashMemory  uint32        // of a new password, KiB
-	hashes      chan struct{} // a slot per argon2 hash that may run at once
-	began       uint64        // the last sequence of an earlier run
+	db  *table.DB
+	dir string
+	hashing
+	began       uint64 // the last sequence of an earlier run
 	warnings    []idlepush.Reason
 	bounds      bounds
 	hasUnqueued atomic.Bool // a notification may not be in all of its queues: finish has failed
@@ -150,11 +149,18 @@ type core struct {
 	unread   *unreadCounts
 	due      *dueQueues
 	inFlight *inFlight
+	opened   *openedWishes
 	accounts signal
 	outbox   signal
 
 	listenersMu sync.Mutex // guards listeners
 	listeners   []*Listener
+}
+
+// hashing bounds what passwords cost.
+type hashing struct {
+	hashMemory uint32        // of a new password, KiB
+	hashes     chan struct{} // a slot per argon2 hash that may run at once
 }
 
 func (c *core) store() *Store {

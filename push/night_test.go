@@ -16,6 +16,7 @@ func TestQuietNight(t *testing.T) {
 	t.Parallel()
 	t.Run("one summary in the morning counts what came and was not read, and who matters rings at night", quietNight)
 	t.Run("a change of what is wished counts at once", quietChanged)
+	t.Run("mail of who matters from now on rings at once, however much was held", quietPromoted)
 	t.Run("quiet hours hold what needs attention, unless it is to come through", quietAttention)
 	t.Run("one mail alone rings as itself in the morning", quietAlone)
 	t.Run("a summary of the evening is counted in that of the morning", quietSummary)
@@ -216,6 +217,24 @@ func quietChanged(t *testing.T) {
 		h.hush(phone, ring.Quiet{})
 		after(time.Second)
 		h.wantRang(phone, "02 00:00 mail c@example.org", "02 08:00 summary of 3")
+	})
+}
+
+func quietPromoted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		phone := h.phone("phone")
+		h.hush(phone, everyNight)
+		h.run()
+		untilClock(t, "2000-01-01 23:00")
+		for _, sender := range []string{"a@example.org", "vip@example.org", "vip@example.org", "b@example.org"} {
+			h.mailFrom(sender)
+		}
+		after(time.Hour)
+		h.wish(func(w *ring.Wishes) { w.People = []string{"vip@example.org"} })
+		untilClock(t, "2000-01-02 12:00")
+		h.wantRang(phone, "02 00:00 mail vip@example.org", "02 00:00 mail vip@example.org", "02 07:00 summary of 2")
 	})
 }
 

@@ -16,6 +16,7 @@ type review struct {
 	of    subqueueKey // from which it is held back
 	hold  subqueueRow // of sub, when that was decided
 	until time.Time   // when the first hold ends of what stays; zero: nothing does
+	alone bool        // a summary would be held: what rings all the same does so one by one
 	// list has what was not dealt with yet: in order, but a summary that takes in others is first.
 	list []reviewed
 }
@@ -44,6 +45,9 @@ func (o Outbox) reviewHeld(w Work, now time.Time, decide func(Work) ring.Decisio
 			return err
 		}
 		r.hold, w.NotifiedAt = q.row.Subqueues[r.sub.subqueue], q.row.Subqueues[r.of.subqueue].NotifiedAt
+		sum := w
+		sum.Notification = idlepush.Notification{Kind: idlepush.KindSummary, Account: r.of.subqueue}
+		r.alone = decide(sum).Verdict == ring.Held
 		list, err := waiting.First(tx, table.Under(r.sub), table.NoLimit)
 		for _, e := range list {
 			if err != nil {
@@ -115,7 +119,7 @@ func (o Outbox) release(set *queueSet, r *review) (combined int, err error) {
 	fits := min(len(r.list), max(2, min(maxCombined, (set.opsLeft()-notificationCost-2*deliveryCost)/releaseCost)))
 	var ready []combinedDelivery
 	for _, d := range r.list[:fits] {
-		one, rings, err := set.apply(q, d)
+		one, rings, err := set.apply(q, d, r.alone)
 		if err != nil {
 			return 0, err
 		}
@@ -135,8 +139,9 @@ func (o Outbox) release(set *queueSet, r *review) (combined int, err error) {
 	return combined, nil
 }
 
-// apply does what was decided about one delivery. rings reports whether it is to ring or to show.
-func (s *queueSet) apply(q *queue, d reviewed) (ready combinedDelivery, rings bool, err error) {
+// apply does what was decided about one delivery. rings reports whether it is to ring or to show; if
+// it is mail, alone says that no summary counts it.
+func (s *queueSet) apply(q *queue, d reviewed, alone bool) (ready combinedDelivery, rings bool, err error) {
 	at := table.Row[deliveryKey, deliveryRow]{Key: d.key}
 	var found bool
 	if at.Value, found, err = deliveries.Get(s.tx, d.key); err != nil || !found || at.Value.State != idlepush.DeliveryPending || !at.Value.Held {
@@ -164,7 +169,7 @@ func (s *queueSet) apply(q *queue, d reviewed) (ready combinedDelivery, rings bo
 	}
 	ready = combinedDelivery{Row: at, id: n.ID, clear: n.Clear, by: d.by}
 	shown := maybeShown(at, 0)
-	ready.combines = n.Kind == idlepush.KindClear || n.Kind == idlepush.KindMail && !shown
+	ready.combines = n.Kind == idlepush.KindClear || n.Kind == idlepush.KindMail && !shown && !alone
 	ready.takes = takes(n.Kind, n.Code, at.Value)
 	return ready, true, nil
 }

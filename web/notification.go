@@ -105,22 +105,28 @@ func (h *notificationHandlers) historyView(c caller) (v historyView, err error) 
 }
 
 // seen returns what the caller may see of a notification, and whether that is anything. A token of
-// device scope sees what its device was told, at the content level of that, as long as the mailbox
-// is to notify the device.
+// device scope sees what its device was told, at the content level of that and of the rule that
+// decided, as long as the mailbox is to notify the device.
 func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool) {
 	if !v.only {
 		return n, true
 	}
 	for _, d := range v.devices {
+		i := slices.IndexFunc(n.Deliveries, func(to idlepush.Delivery) bool {
+			return to.Device == d.ID && to.State != idlepush.DeliverySkipped
+		})
+		if i < 0 {
+			return n, false
+		}
 		level := d.Content
 		if level == idlepush.LevelWake {
 			level = idlepush.LevelSubject // what it is to fetch
 		}
+		if most := idlepush.Level(n.Deliveries[i].Decision.Content); level.Allows(most) {
+			level = most
+		}
 		n.Content = n.Content.At(level)
-		told := slices.ContainsFunc(n.Deliveries, func(to idlepush.Delivery) bool {
-			return to.Device == d.ID && to.State != idlepush.DeliverySkipped
-		})
-		return n, told && (n.Account == "" || d.Accounts == nil || slices.Contains(d.Accounts, n.Account))
+		return n, n.Account == "" || d.Accounts == nil || slices.Contains(d.Accounts, n.Account)
 	}
 	return n, false
 }
@@ -133,7 +139,10 @@ func (v historyView) notification(n idlepush.Notification) Notification {
 		MailDetails: MailDetails{From: n.Content.From, Mutes: mutesOf(n), Subject: n.Content.Subject, Message: n.Content.MessageID, Preview: n.Content.Preview, OneTime: n.Content.OneTimeCode,
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	if n.Content.From != "" {
-		out.Sender, out.List = n.Facts.From, n.Facts.List
+		out.Sender = n.Facts.From
+	}
+	if n.Content.Subject != "" || n.Content.MessageID != "" {
+		out.List = n.Facts.List
 	}
 	for _, d := range n.Deliveries {
 		if device, own := v.devices[d.Device]; own {

@@ -17,6 +17,7 @@ func TestNotifications(t *testing.T) {
 	t.Run("attention says what to do", notificationAttention)
 	t.Run("a removed device is reported on another, or in the history if there is none", notificationDeviceGone)
 	t.Run("the link of a mail follows the template of its account", notificationLink)
+	t.Run("a token of device scope sees no more of a mail than a rule lets its device be told", notificationCapped)
 }
 
 func notificationDeliveries(t *testing.T) {
@@ -148,5 +149,41 @@ func notificationLink(t *testing.T) {
 	}
 	if a := h.call(h.anna.full, "PATCH", account, object{"link": ""}, 200); a.body["link"] != nil {
 		t.Errorf("the template stays: %v", a.body["link"])
+	}
+}
+
+// Each row is the level of a device, that of the rule, and what the device's token sees.
+func notificationCapped(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		device, rule idlepush.Level
+		want         [5]any // from, sender, list, subject, preview
+	}{
+		{idlepush.LevelPreview, "", [5]any{"Oma", "oma@example.org", "family.example.org", "Kuchen", "Mit Sahne."}},
+		{idlepush.LevelPreview, idlepush.LevelSubject, [5]any{"Oma", "oma@example.org", "family.example.org", "Kuchen", nil}},
+		{idlepush.LevelPreview, idlepush.LevelSender, [5]any{"Oma", "oma@example.org", nil, nil, nil}},
+		{idlepush.LevelPreview, idlepush.LevelWake, [5]any{}},
+		{idlepush.LevelSender, "", [5]any{"Oma", "oma@example.org", nil, nil, nil}},
+		{idlepush.LevelSender, idlepush.LevelPreview, [5]any{"Oma", "oma@example.org", nil, nil, nil}},
+		{idlepush.LevelWake, "", [5]any{"Oma", "oma@example.org", "family.example.org", "Kuchen", nil}},
+		{idlepush.LevelWake, idlepush.LevelSender, [5]any{"Oma", "oma@example.org", nil, nil, nil}},
+	} {
+		t.Run(fmt.Sprintf("%s, %s", row.device, row.rule), func(t *testing.T) {
+			h := newTestServer(t)
+			account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
+			device := h.call(h.anna.device, "POST", "/devices", fcmDevice().with("content", row.device), 201).id()
+			_, err := h.store.Mail.Record(registry.Arrival{Account: account, Folder: "INBOX", To: registry.Cursor{UIDValidity: 1, Next: 2}, At: time.Now(), Mails: []registry.Message{{UID: 1,
+				Content: idlepush.Content{From: "Oma", Subject: "Kuchen", Preview: "Mit Sahne."}, Facts: ring.Facts{From: "oma@example.org", List: "family.example.org"}}}})
+			fatal(t, err)
+			work, _, err := h.store.Outbox.Next(device, time.Now())
+			fatal(t, err)
+			work.Decision = ring.Decision{Verdict: ring.Now, Content: string(row.rule)}
+			_, err = h.store.Outbox.Settle(work, registry.Outcome{Result: registry.ResultDelivered}, time.Now())
+			fatal(t, err)
+			n := h.call(h.anna.device, "GET", "/notifications/"+registry.StableID(account, "INBOX", 1, 1), nil, 200).body
+			if got := [5]any{n["from"], n["sender"], n["list"], n["subject"], n["preview"]}; got != row.want {
+				t.Errorf("it sees %v, want %v", got, row.want)
+			}
+		})
 	}
 }

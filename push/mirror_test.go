@@ -146,7 +146,7 @@ func (p *period) happens(stop func()) func() {
 		return p.run()
 	case 7:
 		p.answers(until(time.Now().Add(time.Duration(p.random.IntN(20))*time.Minute), func() registry.Outcome {
-			if p.random.IntN(2) == 0 {
+			if rand.IntN(2) == 0 { // several devices ask at once
 				return retry()
 			}
 			return Unanswered("outage")

@@ -16,6 +16,7 @@ func TestNotifications(t *testing.T) {
 	t.Run("a user sees notifications and their deliveries to own devices", notificationDeliveries)
 	t.Run("attention says what to do", notificationAttention)
 	t.Run("a removed device is reported on another, or in the history if there is none", notificationDeviceGone)
+	t.Run("a delivery says what was decided, and an app is not shown what is not to ring", notificationDecision)
 	t.Run("the link of a mail follows the template of its account", notificationLink)
 	t.Run("a token of device scope sees no more of a mail than a rule lets its device be told", notificationCapped)
 }
@@ -185,5 +186,33 @@ func notificationCapped(t *testing.T) {
 				t.Errorf("it sees %v, want %v", got, row.want)
 			}
 		})
+	}
+}
+
+func notificationDecision(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	ids := furnish(h)
+	held, skipped := "/notifications/"+ids["NOTIFICATION"], "/notifications/"+h.arrive(ids["ACCOUNT"], 2, cake)
+	now := time.Now()
+	w, ok, err := h.store.Outbox.Next(ids["DEVICE"], now)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	w.Decision = ring.Decision{Verdict: ring.Held, Until: now.Add(time.Hour), Code: "quiet_hours", Params: map[string]string{"until": "07:00"}}
+	fatal(t, h.store.Outbox.Decide(w, now, func(registry.Work) ring.Decision {
+		return ring.Decision{Verdict: ring.Not, Code: "rule", Params: map[string]string{codes.Case: "not", "rule": "2"}}
+	}))
+	for path, want := range map[string]string{held: "pending held quiet_hours", skipped: "skipped not rule"} {
+		d := h.call(h.anna.full, "GET", path, nil, 200).body["deliveries"].([]any)[0].(map[string]any)
+		decision := d["decision"].(map[string]any)
+		if got := fmt.Sprint(d["state"], " ", decision["verdict"], " ", decision["code"]); got != want || decision["text"] != allCodes.Sentence(codes.Code(decision["code"].(string)), map[string]string{codes.Case: "not", "rule": "2", "until": "07:00"}) {
+			t.Errorf("it is %v", d)
+		}
+	}
+	h.call(ids["APP"], "GET", held, nil, 200)
+	h.call(ids["APP"], "GET", skipped, nil, 404)
+	if list := h.call(ids["APP"], "GET", "/notifications", nil, 200).body["items"].([]any); len(list) != 1 {
+		t.Errorf("the app is shown %v", list)
 	}
 }

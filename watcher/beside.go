@@ -32,7 +32,8 @@ var (
 // folders one notifies. What the store knows of a mail is true, also when it was found.
 //
 // It changes nothing in the mailbox, and stores nothing. It opens a connection of its own. If the
-// host has no room for one, or refuses it, the session that runs lends its own between two waits.
+// host has no room for one, or refuses it, the session that runs lends its own between two waits:
+// then nothing is asked that might end it, and whether there is an attachment may be a guess.
 // It takes at most 30 s; an error is a *Failure. Recent may be called from any goroutine.
 func (p *Pool) Recent(ctx context.Context, a idlepush.Account) (mails []ring.Mail, err error) {
 	if a.Status.Ended() {
@@ -52,7 +53,7 @@ func (p *Pool) Recent(ctx context.Context, a idlepush.Account) (mails []ring.Mai
 	switch {
 	case err == nil:
 		defer conn.Close()
-		mails, err = w.recent(ctx, conn)
+		mails, err = w.recent(ctx, conn, false)
 	case lends && ctx.Err() == nil:
 		mails, err = w.recentLent(ctx, lender)
 	}
@@ -95,7 +96,7 @@ func (w *watched) recentLent(ctx context.Context, lender *asker) ([]ring.Mail, e
 	lent := lender.lend(func(conn *wire.Conn) {
 		got := found{err: errNotLent}
 		if conn != nil {
-			got.mails, got.err = w.recent(ctx, conn)
+			got.mails, got.err = w.recent(ctx, conn, true)
 		}
 		done <- got
 	})

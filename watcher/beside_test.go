@@ -20,6 +20,7 @@ func TestBeside(t *testing.T) {
 	t.Run("a host that takes no other connection is asked over that of the session", connectionLent)
 	t.Run("a session that has lent its connection waits in its own folder", lentAndClosed)
 	t.Run("a host that fails is not bothered with another connection", hostWithoutRoom)
+	t.Run("a broken list of parts does not end the session", lentBrokenParts)
 }
 
 func ringsOn(t *testing.T) {
@@ -194,4 +195,23 @@ func hostWithoutRoom(t *testing.T) {
 			})
 		})
 	}
+}
+
+func lentBrokenParts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		script := &imaptest.Script{Messages: []imaptest.Message{{UID: 1, Header: inParts.Header, Text: inParts.Text, Date: time.Now()}}}
+		partsAre("* 1 FETCH (UID 1 BODYSTRUCTURE "+strings.Repeat("(", 40))(t, script)
+		h, pool, s, stop := pooled(t, script)
+		defer stop()
+		time.Sleep(10 * time.Second)
+		pool.host(&h.account).fail(time.Now(), false)
+		if lines, _ := h.recentOf(t, pool); !slices.Equal(lines, []string{"tea at five"}) {
+			t.Errorf("recent are %q", lines)
+		}
+		time.Sleep(time.Hour)
+		if len(s.dials) != 1 {
+			t.Errorf("there were %d connections", len(s.dials))
+		}
+	})
 }

@@ -42,12 +42,14 @@ type recentMail struct {
 // changes nothing: it opens folders read-only, and stores nothing.
 type lookback struct {
 	*fetcher
+	lent bool // the connection is that of the session
 }
 
 // recent returns the newest mails of the last days in the watched folders, oldest first, as
-// Pool.Recent does. Between two commands it looks whether ctx has ended.
-func (w *watched) recent(ctx context.Context, conn *wire.Conn) ([]ring.Mail, error) {
-	l := lookback{&fetcher{watched: w, reader: &reader{conn: conn, failures: w.failures}}}
+// Pool.Recent does. Between two commands it looks whether ctx has ended. lent: the connection is
+// that of the session.
+func (w *watched) recent(ctx context.Context, conn *wire.Conn, lent bool) ([]ring.Mail, error) {
+	l := lookback{&fetcher{watched: w, reader: &reader{conn: conn, failures: w.failures}}, lent}
 	list, err := l.received(ctx, time.Now().Add(-recentAge))
 	if err != nil {
 		return nil, err
@@ -143,10 +145,12 @@ func (l lookback) ask(ctx context.Context, uids []imap.UID, items string) ([]wir
 
 // describe sets the facts of mails, and why they would notify nobody.
 func (l lookback) describe(ctx context.Context, list []*recentMail) error {
-	if err := l.eachStep(ctx, list, l.readHeaders); err != nil {
+	err := l.eachStep(ctx, list, l.readHeaders)
+	if err != nil || l.lent {
 		return err
 	}
-	// Last, because a list of parts that is broken may end the connection: then the guess stands.
+	// Last, because a list of parts that is broken may end the connection: then the guess stands, as
+	// it does where that would end the session.
 	doubted := slices.DeleteFunc(slices.Clone(list), func(m *recentMail) bool { return !m.mixed || m.recorded != "" })
 	if err := l.eachStep(ctx, doubted, l.readStructures); l.reader.conn.Cause() == nil {
 		return err

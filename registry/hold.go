@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"maps"
+	"reflect"
 	"time"
 
 	"idlepush"
@@ -32,7 +33,9 @@ const decideCost = deliveryCost + 4
 // Decide writes decisions by which nothing is sent: that about the work, w.Decision, and those of
 // decide about what is behind it in its subqueue, as many as fit one transaction. What is held is
 // held back until then, and Next has the rest. What is not to ring ends as
-// idlepush.DeliverySkipped. It returns ErrNotFound if there is no such device.
+// idlepush.DeliverySkipped. If wishes were edited since the work was read, or the mail has its
+// content only since then, Decide changes nothing. It returns ErrNotFound if there is no such
+// device.
 func (o Outbox) Decide(w Work, now time.Time, decide func(Work) ring.Decision) error {
 	err := o.updateQueues(now, func(set *queueSet) error {
 		q, err := set.getExisting(w.subqueue.device)
@@ -69,8 +72,8 @@ func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) 
 				return err
 			}
 			w.Decision = decide(w)
-		} else if state, _, err := currentState(set.tx, q.device, at, set.now); err != nil || state != idlepush.DeliveryPending {
-			return err // Next drops it
+		} else if same, err := o.isAsRead(set, q, at, w); err != nil || !same {
+			return err // Next drops it, or returns it to be decided again
 		}
 		at.Value.MaybeDelivered = at.Value.MaybeDelivered || at.Key.notification.seq <= unsettled
 		switch w.Decision.Verdict {
@@ -86,6 +89,22 @@ func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) 
 		}
 	}
 	return nil
+}
+
+// isAsRead reports whether the work is still to be sent, and nothing that decides about it was
+// edited since it was read.
+func (o Outbox) isAsRead(set *queueSet, q *queue, at table.Row[deliveryKey, deliveryRow], w Work) (bool, error) {
+	state, account, err := currentState(set.tx, q.device, at, set.now)
+	if err != nil || state != idlepush.DeliveryPending {
+		return false, err
+	}
+	n, _, err := notifications.Get(set.tx, at.Key.notification)
+	if err != nil {
+		return false, err
+	}
+	is, err := o.opened.readWished(set.tx, at, account, q.device.Key)
+	is.OnlySilent = n.Silent
+	return n.Wordless == w.Notification.Wordless && reflect.DeepEqual(is, w.wished), err
 }
 
 // readHeld reads what there is to decide about a delivery of the same subqueue as the work. waits

@@ -21,6 +21,7 @@ func TestHold(t *testing.T) {
 	t.Run("a summary that was held takes in the others, and is silent only if all are", reviewSummary)
 	t.Run("an edit has all that it concerns decided again at once", editsEndHolds)
 	t.Run("an edit while that is decided is not lost", editMeanwhile)
+	t.Run("what was decided before an edit is neither held nor skipped by that", editBeforeDecided)
 	t.Run("a queue that waits for another try is not due before that", editWhileWaiting)
 	t.Run("what is read while it is held is cancelled, and nothing is taken away", readWhileHeld)
 	t.Run("what may be on the phone is sent again under its id, and taken away once it is read", heldMaybeShown)
@@ -264,6 +265,45 @@ func editMeanwhile(t *testing.T) {
 		t.Error("the edit came while it was decided, and nothing is decided again")
 	}
 	wantSent(t, dispatch(t, s, d, now, bySubject(map[string]ring.Decision{"mail 1": notAtAll})), ids[1])
+}
+
+func editBeforeDecided(t *testing.T) {
+	t.Parallel()
+	edits := map[string]func(*Store, idlepush.User, idlepush.Account, idlepush.Device) error{
+		"rules": func(s *Store, ann idlepush.User, a idlepush.Account, _ idlepush.Device) error {
+			return errOf(s.Accounts.SetWishes(ann.ID, a.ID, ring.Wishes{People: []string{"bob@example.org"}}, dawn))
+		},
+		"a mute": func(s *Store, ann idlepush.User, a idlepush.Account, _ idlepush.Device) error {
+			return errOf(s.Accounts.Mute(ann.ID, a.ID, ring.Mute{Of: ring.MuteMailbox}, dawn))
+		},
+		"quiet hours": func(s *Store, _ idlepush.User, _ idlepush.Account, d idlepush.Device) error {
+			return errOf(s.Devices.SetWishes(d.ID, someDeviceWishes, dawn))
+		},
+		"its content": func(s *Store, _ idlepush.User, a idlepush.Account, _ idlepush.Device) error {
+			return errOf(s.Mail.FillIn(a.ID, "INBOX", 7, Message{UID: 1, Facts: ring.Facts{From: "bob@example.org"}}, dawn))
+		},
+	}
+	for name, edit := range edits {
+		for _, by := range []ring.Decision{heldUntil(dawn.Add(time.Hour)), notAtAll} {
+			s, ann, a, d := onePhone(t)
+			look := arrival(t, s, a, 1, dawn)
+			look.Mails[0] = Message{UID: 1, Wordless: true}
+			if _, err := s.Mail.Record(look); err != nil {
+				t.Fatal(err)
+			}
+			w := first(t, s, d, dawn)
+			if err := edit(s, ann, a, d); err != nil {
+				t.Fatal(err)
+			}
+			w.Decision = by
+			if err := s.Outbox.Decide(w, dawn, decides(by)); err != nil {
+				t.Fatal(err)
+			}
+			if sent := dispatch(t, s, d, dawn, rings); len(sent) != 1 {
+				t.Errorf("%s came before it was %s, and %q went", name, by.Verdict, sent)
+			}
+		}
+	}
 }
 
 func editWhileWaiting(t *testing.T) {

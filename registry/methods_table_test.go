@@ -151,7 +151,7 @@ var calls = []call{
 		}},
 	{method: "Outbox.HastenDue", reads: "queues 3", halfway: "each lane stands by itself",
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.HastenDue(dawn.Add(-1))) }},
-	{method: "Outbox.Decide", reads: "deliveries 5, notifications 4, notifications sealed 4, queues 1",
+	{method: "Outbox.Decide", reads: "deliveries 5, notifications 5, notifications sealed 4, queues 1",
 		do: func(f furnished) (any, error) {
 			f.onBens.Decision = ring.Decision{Verdict: ring.Held, Until: noon.Add(time.Minute)}
 			return only(f.s.Outbox.Decide(f.onBens, noon, decides(f.onBens.Decision)))

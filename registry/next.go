@@ -157,11 +157,7 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 	if err := w.tell(tx, at.Value, n); err != nil {
 		return false, err
 	}
-	if isOfMail(at.Value.Kind) {
-		w.wished, err = opened.readWished(tx, w.key.notification.scope, account, d.Key)
-	} else {
-		w.DeviceWishes, err = readDeviceWishes(tx, d.Key)
-	}
+	w.wished, err = opened.readWished(tx, at, account, d.Key)
 	w.OnlySilent = n.Silent
 	return err == nil, err
 }
@@ -178,12 +174,13 @@ func (w *Work) tell(tx *table.Tx, d deliveryRow, n notificationRow) (err error) 
 // isOfMail reports whether the notification is of new mail.
 func isOfMail(k idlepush.Kind) bool { return k == idlepush.KindMail || k == idlepush.KindSummary }
 
-// readWished returns what the user of the device wishes of mail of an account.
-func (o *openedWishes) readWished(tx *table.Tx, account id, row accountRow, d deviceKey) (w wished, err error) {
-	if w.Wishes, err = o.read(tx, viewerKey{d.user, account}, row); err != nil {
+// readWished returns what is wished of the device, and, if the delivery is of mail, what its user
+// wishes of the account.
+func (o *openedWishes) readWished(tx *table.Tx, at table.Row[deliveryKey, deliveryRow], account accountRow, d deviceKey) (w wished, err error) {
+	if w.DeviceWishes, err = readDeviceWishes(tx, d); err != nil || !isOfMail(at.Value.Kind) {
 		return w, err
 	}
-	if w.DeviceWishes, err = readDeviceWishes(tx, d); err != nil {
+	if w.Wishes, err = o.read(tx, viewerKey{d.user, at.Key.notification.scope}, account); err != nil {
 		return w, err
 	}
 	seen, err := accountsOf.Keys(tx, table.Under(d.user), 2)

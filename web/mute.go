@@ -27,11 +27,11 @@ type mute struct {
 
 // newMute is a request to mute something.
 type newMute struct {
-	Of           string    `json:"of" enum:"mailbox,sender,conversation"`
-	Notification string    `json:"notification,omitempty" maxLength:"64" doc:"Stable id of a mail of the mailbox: its sender or its conversation is muted"`
-	Sender       string    `json:"sender,omitempty" maxLength:"254" doc:"sender: the address, in the place of notification"`
-	Device       string    `json:"device,omitempty" maxLength:"64" doc:"Id of the only device that is to be quiet; absent: all of the person. A token of device scope names its own"`
-	Until        time.Time `json:"until,omitzero" doc:"When it ends; absent: never"`
+	Of           string     `json:"of" enum:"mailbox,sender,conversation"`
+	Notification string     `json:"notification,omitempty" maxLength:"64" doc:"Stable id of a mail of the mailbox: its sender or its conversation is muted"`
+	Sender       string     `json:"sender,omitempty" maxLength:"254" doc:"sender: the address, in the place of notification"`
+	Device       string     `json:"device,omitempty" maxLength:"64" doc:"Id of the only device that is to be quiet; absent: all of the person. A token of device scope names its own"`
+	Until        *time.Time `json:"until,omitempty" doc:"When it ends; absent: never"`
 }
 
 // oneMute is the input of a route for one mute of a mailbox.
@@ -70,7 +70,10 @@ func (h *wishHandlers) createMute(_ context.Context, c caller, in *edit[newMute]
 
 // requestedMute returns the mute of a request.
 func (h *wishHandlers) requestedMute(c caller, account string, in newMute, now time.Time) (m ring.Mute, err error) {
-	m = ring.Mute{Of: ring.MuteOf(in.Of), Device: in.Device, Until: in.Until}
+	m = ring.Mute{Of: ring.MuteOf(in.Of), Device: in.Device}
+	if in.Until != nil {
+		m.Until = *in.Until
+	}
 	f := in.faults(c, now)
 	if in.Device != "" {
 		_, err := h.devices.ownDevice(c, in.Device)
@@ -123,7 +126,7 @@ func (in newMute) faults(c caller, now time.Time) (f faults) {
 		f.add(fault("device", "field_required").with(codes.Case, caseAppToken))
 	}
 	switch latest := now.AddDate(0, 0, maxMuteDays); {
-	case in.Until.IsZero():
+	case in.Until == nil:
 	case !in.Until.After(now):
 		f.add(fault("until", "field_past"))
 	case in.Until.After(latest):

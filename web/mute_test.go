@@ -216,5 +216,6 @@ func muteTimes(t *testing.T) {
 		for until, want := range map[time.Duration]int{-time.Second: 422, 0: 422, time.Second: 201, maxMuteDays * 24 * time.Hour: 201, maxMuteDays*24*time.Hour + time.Second: 422} {
 			h.call(h.anna.full, "POST", "/accounts/"+ids["ACCOUNT"]+"/mutes", object{"of": "mailbox", "until": time.Now().Add(until)}, want)
 		}
+		h.call(h.anna.full, "POST", "/accounts/"+ids["ACCOUNT"]+"/mutes", object{"of": "mailbox", "until": time.Time{}}, 422).wantFields(h.t, "until")
 	})
 }

@@ -56,7 +56,7 @@ func decide(q question) ring.Decision {
 	if d.Verdict == ring.Not {
 		return d
 	}
-	d = q.hush(d, passes)
+	d = q.duringQuiet(d, passes)
 	if d.Verdict == ring.Held || passes || q.kind == idlepush.KindAttention || !q.opens.After(q.now) {
 		return d
 	}
@@ -66,7 +66,7 @@ func decide(q question) ring.Decision {
 // decideMail returns how mail rings at a time that is not quiet. passes reports whether it comes
 // through quiet hours and burst-limit.
 func (q question) decideMail() (d ring.Decision, passes bool) {
-	if d, unwanted := q.refuse(); unwanted {
+	if d, skipped := q.skip(); skipped {
 		return d, false
 	}
 	important := q.wishes.includesPerson(q.facts)
@@ -99,7 +99,7 @@ func (q question) decideMail() (d ring.Decision, passes bool) {
 
 // decideSummary returns how a summary rings at a time that is not quiet.
 func (q question) decideSummary() ring.Decision {
-	if d, unwanted := q.refuse(); unwanted {
+	if d, skipped := q.skip(); skipped {
 		return d
 	}
 	if q.silent {
@@ -108,8 +108,8 @@ func (q question) decideSummary() ring.Decision {
 	return ring.Decision{Verdict: ring.Now}
 }
 
-// refuse returns the decision about what the device does not want at all.
-func (q question) refuse() (d ring.Decision, unwanted bool) {
+// skip returns the decision about mail that folders or mutes keep from the device.
+func (q question) skip() (d ring.Decision, skipped bool) {
 	d.Verdict = ring.Not
 	if folders, listed := q.on.Folders[q.account]; listed && q.folder != "" && !hasFolder(folders, q.folder) {
 		d.Code = codeFolder
@@ -152,8 +152,8 @@ func (q question) isOf(m ring.Mute) bool {
 	return false
 }
 
-// hush returns the decision d as the quiet hours of the device change it.
-func (q question) hush(d ring.Decision, passes bool) ring.Decision {
+// duringQuiet returns the decision d as the quiet hours of the device change it.
+func (q question) duringQuiet(d ring.Decision, passes bool) ring.Decision {
 	until := quietUntil(q.on.Quiet, q.now)
 	switch {
 	case until.IsZero():

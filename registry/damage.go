@@ -29,7 +29,7 @@ type damage struct {
 	clients   []table.Row[table.Text, clientRow]
 	grants    []table.Row[id, grantRow]
 	wishes    []table.Row[viewerKey, wishesRow]
-	quiet     []table.Row[deviceKey, deviceWishesRow]
+	onDevices []table.Row[deviceKey, deviceWishesRow] // wishes of devices
 	publicURL bool
 }
 
@@ -43,7 +43,7 @@ func findDamage(tx *table.Tx) (d damage, err error) {
 	d.clients, failed[5] = clients.Damaged(tx)
 	d.grants, failed[6] = grants.Damaged(tx)
 	d.wishes, failed[7] = wishes.Damaged(tx)
-	d.quiet, failed[8] = deviceWishes.Damaged(tx)
+	d.onDevices, failed[8] = deviceWishes.Damaged(tx)
 	_, err = openMeta(tx, metaPublicURL, new(string))
 	d.publicURL = errors.Is(err, ErrCorrupt)
 	if d.publicURL {
@@ -75,7 +75,7 @@ func (d damage) warnings() (list []idlepush.Reason) {
 	for _, row := range d.grants {
 		list = append(list, warn(ofConsent).With("id", string(row.Key)))
 	}
-	if n := len(d.wishes) + len(d.quiet); n > 0 {
+	if n := len(d.wishes) + len(d.onDevices); n > 0 {
 		list = append(list, warn(ofWishes).With("count", strconv.Itoa(n)))
 	}
 	if d.publicURL {
@@ -125,7 +125,7 @@ func (c *core) contain(now time.Time) error {
 		}
 	}
 	return errors.Join(removeRows(c.db, tokens, keysOf(d.tokens)), removeRows(c.db, invites, keysOf(d.invites)), removeRows(c.db, clients, keysOf(d.clients)), removeRows(c.db, grants, keysOf(d.grants)),
-		removeRows(c.db, wishes, keysOf(d.wishes)), removeRows(c.db, deviceWishes, keysOf(d.quiet)))
+		removeRows(c.db, wishes, keysOf(d.wishes)), removeRows(c.db, deviceWishes, keysOf(d.onDevices)))
 }
 
 func keysOf[K, V any](rows []table.Row[K, V]) (list []K) {

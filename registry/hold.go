@@ -67,7 +67,7 @@ func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) 
 			return err
 		}
 		if n > 0 {
-			waits, err := w.readHeld(set.tx, q, at, set.now)
+			waits, err := w.readOther(set.tx, q, at, set.now)
 			if err != nil || !waits {
 				return err
 			}
@@ -107,9 +107,9 @@ func (o Outbox) isAsRead(set *queueSet, q *queue, at table.Row[deliveryKey, deli
 	return n.Wordless == w.Notification.Wordless && reflect.DeepEqual(is, w.wished), err
 }
 
-// readHeld reads what there is to decide about a delivery of the same subqueue as the work. waits
-// reports whether it is still to be sent.
-func (w *Work) readHeld(tx *table.Tx, q *queue, at table.Row[deliveryKey, deliveryRow], now time.Time) (waits bool, err error) {
+// readOther makes the work that of another delivery of its subqueue, with what there is to decide.
+// waits reports whether that is still to be sent.
+func (w *Work) readOther(tx *table.Tx, q *queue, at table.Row[deliveryKey, deliveryRow], now time.Time) (waits bool, err error) {
 	state, _, err := currentState(tx, q.device, at, now)
 	if err != nil || state != idlepush.DeliveryPending {
 		return false, err

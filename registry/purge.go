@@ -15,11 +15,12 @@ const maxAge = 7 * 24 * time.Hour
 // maxPurged bounds the rows that one search finds for removal.
 const maxPurged = 200
 
-// Purge removes notifications older than 7 days, leftovers of removed accounts, shares and devices,
-// lanes without devices, senders beyond what is remembered, and tokens and invites that have ended.
-// A token stays as long as something made by it is there. It searches while others write, and
-// removes in bounded transactions, so that new mail never waits for long. If ctx ends, it returns
-// early and without an error.
+// Purge removes notifications older than 7 days, and leftovers of removed accounts, shares and
+// devices. It also removes lanes without devices, all but the last senders of an account, and
+// tokens and invites that have ended. A token stays as long as something made by it is there.
+//
+// It searches while others write, and removes in bounded transactions, so that new mail never waits
+// for long. If ctx ends, it returns early and without an error.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	for _, purge := range []func(context.Context, time.Time) error{s.purgeNotifications, s.purgeQueues, s.purgeTokens, s.purgeInvites, s.purgeAsked, s.purgeLanes, s.purgeWishes, s.purgeSenders} {
 		if err := purge(ctx, now); err != nil {

@@ -66,9 +66,9 @@
 // Each method is one transaction, unless its comment says that it takes several. Each of these
 // leaves the store valid.
 //
-//   - [Mail.Record]: new mail with its facts, its place in the queue of every device that it notifies or why it
-//     does not ring, and the cursor past it. After a crash before the commit, the mail is found
-//     again; after one that comes later, the delivery is.
+//   - [Mail.Record]: new mail with its facts, its place in the queue of every device that it
+//     notifies or why it does not ring, and the cursor past it. After a crash before the commit,
+//     the mail is found again; after one that comes later, the delivery is.
 //   - [Mail.Clear]: the mail that was read elsewhere, the cancelled deliveries, and the clears for
 //     the devices that may show it.
 //   - [Mail.FillIn]: the content of a mail that was notified without it, and its place in the

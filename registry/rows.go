@@ -428,7 +428,7 @@ type deviceWishesRow struct {
 
 // senderRow is one sender of mail, whom the key does not give away.
 type senderRow struct {
-	Seen time.Time // the last mail, within sameSender
+	Seen time.Time // the last mail, within seenPrecision
 }
 
 // queueRow is what changes about a device with each delivery.

@@ -14,15 +14,17 @@ import (
 // longest ago are forgotten first, by Purge.
 const maxSenders = 20_000
 
-// sameSender is how long mail of a sender changes nothing of what is remembered of them.
-const sameSender = 7 * 24 * time.Hour
+// seenPrecision is how exactly it is remembered when somebody last wrote: mail within that time of
+// the last writes nothing.
+const seenPrecision = 7 * 24 * time.Hour
 
 // factsCost is what storedFacts reads and writes at most.
 func factsCost(row accountRow) int { return len(row.viewers()) + 2 }
 
-// storedFacts returns what is kept of the facts of new mail: the first words only if a rule asks
-// for them, and whether it is the first mail of its sender. What came before the account was
-// watched is not known, so that the first mail since then counts as the first.
+// storedFacts remembers the sender of new mail, and returns what is kept of its facts: the first
+// words only if a rule asks for them, and whether it is the first mail of its sender. What came
+// before the account was watched is not known, so that the first mail since then counts as the
+// first.
 func storedFacts(tx *table.Tx, account id, row accountRow, f ring.Facts, now time.Time) (_ ring.Facts, err error) {
 	if f.Words != "" {
 		asked, err := asksWords(tx, account, row)
@@ -49,7 +51,7 @@ func recordSender(tx *table.Tx, account id, mailbox, from string, now time.Time)
 	}
 	k := senderKeyOf(tx, account, mailbox, from)
 	row, known, err := senders.Get(tx, k)
-	if err != nil || known && now.Sub(row.Seen).Abs() < sameSender { // it may be ahead
+	if err != nil || known && now.Sub(row.Seen).Abs() < seenPrecision { // Seen may be ahead
 		return false, err
 	}
 	return !known, senders.Put(tx, k, senderRow{now})

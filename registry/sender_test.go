@@ -178,7 +178,7 @@ func sendersWritten(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	a := mailbox(t, s, ann, "ann@example.org")
-	for _, c := range []struct{ at, seen time.Duration }{{0, 0}, {time.Hour, 0}, {sameSender, sameSender}, {time.Hour, sameSender}, {-time.Hour, -time.Hour}} {
+	for _, c := range []struct{ at, seen time.Duration }{{0, 0}, {time.Hour, 0}, {seenPrecision, seenPrecision}, {time.Hour, seenPrecision}, {-time.Hour, -time.Hour}} {
 		from(t, s, a, dawn.Add(c.at), "carl")
 		err := s.db.View(func(tx *table.Tx) error {
 			if rows := all(t, tx, senders); len(rows) != 1 || !rows[0].Value.Seen.Equal(dawn.Add(c.seen)) {

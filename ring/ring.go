@@ -1,6 +1,6 @@
 // Package ring has what decides when mail rings: the facts of a mail, and the wishes of people.
-// Package push decides. It is a package of its own because the watcher finds the facts, web takes
-// the wishes, and registry keeps both, sealed, in the form that they have here.
+// Package push decides. The watcher finds the facts, web takes the wishes, and registry keeps both,
+// sealed, in the form that they have here.
 package ring
 
 import (

@@ -27,7 +27,7 @@ var (
 )
 
 // Recent returns the newest mails of the last 7 days in the watched folders of an account of the
-// store, at most 200, oldest first, with their facts and why they would notify nobody. It goes by
+// store, at most 200, oldest first. Each has its facts, and why it would notify nobody. It goes by
 // how a mail came: \Seen and \Deleted that were set later do not count. Of copies in several
 // folders one notifies. What the store knows of a mail is true, also when it was found.
 //

@@ -78,7 +78,7 @@ func (h *wishHandlers) tryRules(ctx context.Context, c caller, in *edit[trial]) 
 	if err != nil {
 		return nil, err
 	}
-	quiet, wrong := in.Body.quietOf(devices)
+	quiet, wrong := in.Body.quietByDevice(devices)
 	if err := slices.Concat(f, wrong).err(); err != nil {
 		return nil, err
 	}
@@ -128,8 +128,8 @@ func (t trial) apply(w ring.Wishes, folders []string) (ring.Wishes, faults) {
 	return w, append(f, wrong...)
 }
 
-// quietOf returns the quiet hours of the trial by the id of the device, and their faults.
-func (t trial) quietOf(devices []idlepush.Device) (quiet map[string]ring.Quiet, f faults) {
+// quietByDevice returns the quiet hours of the trial by the id of the device, and their faults.
+func (t trial) quietByDevice(devices []idlepush.Device) (quiet map[string]ring.Quiet, f faults) {
 	quiet = make(map[string]ring.Quiet)
 	for _, d := range devices {
 		if q, given := t.Quiet[d.ID]; given {

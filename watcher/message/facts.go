@@ -133,9 +133,9 @@ func firstToken(value []byte) string {
 	return strings.ToLower(string(value))
 }
 
-// threadOf returns the digests of the Message-IDs that a mail has and refers to (RFC 5322 section
-// 3.6.4), as ring.Facts has them, and whether it refers to any. What is too much goes behind the
-// first, as mail programs do it.
+// threadOf returns the digests of the Message-IDs that a mail has and refers to, as ring.Facts has
+// them, and whether it refers to any (RFC 5322 section 3.6.4). If there are too many, it drops the
+// oldest but for the first, as mail programs do.
 func threadOf(header fields) (thread []string, answers bool) {
 	ids := shortened(messageIDs(header["references"]))
 	ids = append(ids, shortened(messageIDs(header["in-reply-to"]))...)

@@ -1,5 +1,5 @@
-// Quiet hours of a week, which begins on Monday: as the API has them, {days, from, to}; as the slots
-// that a person paints; and as the groups that one can say. Nothing here knows the document.
+// Quiet hours of a week, which begins on Monday: as the API has them, {days, from, to}; as the
+// slots that a person paints; and as the groups that one can say. Nothing here knows the document.
 
 // slotMinutes is how long a slot is, and slotsOfDay how many a day has.
 export const slotMinutes = 30;

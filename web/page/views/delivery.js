@@ -12,8 +12,8 @@ export function deliveries(item) {
 	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => line(item, delivery)));
 }
 
-// line says in one sentence what a notification did on a device, with a link to where that is
-// changed, and to the summary that counts it.
+// line says in one sentence what a notification did on a device. It links to where that is changed,
+// and to the summary that counts it.
 function line(item, delivery) {
 	const { name, state, decision = {} } = delivery;
 	const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";

@@ -20,6 +20,9 @@ const (
 	KindTest      Kind = "test"
 )
 
+// IsOfMail reports whether a notification of the kind is of new mail: one, or several.
+func (k Kind) IsOfMail() bool { return k == KindMail || k == KindSummary }
+
 // Lifetime returns how long a notification of the kind is worth delivering.
 func (k Kind) Lifetime() time.Duration {
 	switch k {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"idlepush"
 	"idlepush/registry"
 	"idlepush/ring"
 )
@@ -31,7 +30,7 @@ func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 			}
 			continue
 		}
-		if w.KeepNotified, w.Decision = d.limit(w).Pushes, about(w); shows(w.Decision) {
+		if w.KeepNotified, w.Decision = d.limit(w).Pushes, about(w); w.Decision.Verdict.Shows() {
 			return w, true, nil
 		}
 		if err := d.Store.Decide(w, now, about); err != nil {
@@ -51,11 +50,8 @@ func (d *Dispatcher) after(w registry.Work, o registry.Outcome) (next registry.W
 		return next, false
 	}
 	next.KeepNotified, next.Decision = d.limit(next).Pushes, d.about(next, now)(next)
-	return next, shows(next.Decision)
+	return next, next.Decision.Verdict.Shows()
 }
-
-// shows reports whether the decision is to send something.
-func shows(d ring.Decision) bool { return d.Verdict == ring.Now || d.Verdict == ring.Silent }
 
 // about returns a function that decides how work of the subqueue of w rings now. The limits on
 // clears and attention are those of the service.
@@ -65,7 +61,7 @@ func (d *Dispatcher) about(w registry.Work, now time.Time) func(registry.Work) r
 		n, opens := w.Notification, d.limit(w).opens(w.NotifiedAt, now)
 		by := decide(question{kind: n.Kind, account: n.Account, folder: n.Folder, facts: foldFacts(n.Facts), wishes: wishes, silent: w.OnlySilent,
 			device: w.Device.ID, on: w.DeviceWishes, opens: opens, now: now})
-		if shows(by) && opens.After(now) && n.Kind != idlepush.KindMail && n.Kind != idlepush.KindSummary {
+		if by.Verdict.Shows() && opens.After(now) && !n.Kind.IsOfMail() {
 			return ring.Decision{Verdict: ring.Held, Until: opens}
 		}
 		return by
@@ -76,7 +72,7 @@ func (d *Dispatcher) about(w registry.Work, now time.Time) func(registry.Work) r
 // service.
 func (d *Dispatcher) limit(w registry.Work) Limit {
 	kind := w.Notification.Kind
-	if kind == idlepush.KindMail || kind == idlepush.KindSummary {
+	if kind.IsOfMail() {
 		return Limit{d.BurstLimit, burstWindow}
 	}
 	t, ok := d.Transports.Named(w.Device.Transport)

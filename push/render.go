@@ -148,7 +148,7 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 		Silent: w.Decision.Verdict == ring.Silent, Loud: w.Decision.Loud}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC(), Silent: m.Silent, Loud: m.Loud}
 	showsSender := level.Allows(idlepush.LevelSender)
-	if showsSender && isOfMail(n.Kind) {
+	if showsSender && n.Kind.IsOfMail() {
 		p.payloadMailbox, p.Unread = mailboxOf(w, limit), badge(w.Unread)
 	}
 	switch n.Kind {
@@ -184,7 +184,7 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 			m.Title, m.Body = mailText(p, level)
 		}
 	}
-	if m.Sound = p.Sound; m.Silent || isOfMail(n.Kind) && w.Wishes.Sound == NoSound {
+	if m.Sound = p.Sound; m.Silent || n.Kind.IsOfMail() && w.Wishes.Sound == NoSound {
 		m.Sound = NoSound
 	}
 	if showsSender && !m.OnlyClears() {
@@ -193,8 +193,6 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	m.Unread, m.Payload = p.Unread, encode(p)
 	return m
 }
-
-func isOfMail(k idlepush.Kind) bool { return k == idlepush.KindMail || k == idlepush.KindSummary }
 
 // mailboxOf returns what the payload says of the mailbox of the work, from LevelSender on.
 func mailboxOf(w registry.Work, limit messageSize) payloadMailbox {

@@ -116,7 +116,7 @@ func (r *replay) endHold(at time.Time) {
 			continue
 		}
 		again := r.decide(it, at)
-		if again.d.Verdict == ring.Now || again.d.Verdict == ring.Silent {
+		if again.d.Verdict.Shows() {
 			shown = append(shown, again)
 			continue
 		}

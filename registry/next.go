@@ -171,13 +171,10 @@ func (w *Work) tell(tx *table.Tx, d deliveryRow, n notificationRow) (err error) 
 	return err
 }
 
-// isOfMail reports whether the notification is of new mail.
-func isOfMail(k idlepush.Kind) bool { return k == idlepush.KindMail || k == idlepush.KindSummary }
-
 // readWished returns what is wished of the device, and, if the delivery is of mail, what its user
 // wishes of the account.
 func (o *openedWishes) readWished(tx *table.Tx, at table.Row[deliveryKey, deliveryRow], account accountRow, d deviceKey) (w wished, err error) {
-	if w.DeviceWishes, err = readDeviceWishes(tx, d); err != nil || !isOfMail(at.Value.Kind) {
+	if w.DeviceWishes, err = readDeviceWishes(tx, d); err != nil || !at.Value.Kind.IsOfMail() {
 		return w, err
 	}
 	if w.Wishes, err = o.read(tx, viewerKey{d.user, at.Key.notification.scope}, account); err != nil {

@@ -78,15 +78,12 @@ func (r *review) add(tx *table.Tx, q *queue, w Work, k deliveryKey, now time.Tim
 		r.until = d.by.Until
 	}
 	at := len(r.list)
-	if d.rings() && takes(w.Notification.Kind, w.Notification.Code, row) {
+	if d.by.Verdict.Shows() && takes(w.Notification.Kind, w.Notification.Code, row) {
 		at = 0
 	}
 	r.list = slices.Insert(r.list, at, d)
 	return nil
 }
-
-// rings reports whether the delivery is to ring or to show.
-func (d reviewed) rings() bool { return d.by.Verdict == ring.Now || d.by.Verdict == ring.Silent }
 
 // takes reports whether others may go into the notification of a delivery that was held: a summary
 // that Combine has made and that no phone can show yet.

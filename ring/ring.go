@@ -57,6 +57,9 @@ type Decision struct {
 	Params map[string]string
 }
 
+// Shows reports whether something is shown, with or without a sound.
+func (v Verdict) Shows() bool { return v == Now || v == Silent }
+
 // Mail is a mail of the last days, of which it is asked how it would have rung.
 type Mail struct {
 	Folder string

@@ -137,7 +137,7 @@ func (in newMute) faults(c caller, now time.Time) (f faults) {
 
 // mutesOf returns what of a notification can be muted.
 func mutesOf(n idlepush.Notification) (list []string) {
-	if n.Account == "" || n.Kind != idlepush.KindMail && n.Kind != idlepush.KindSummary {
+	if n.Account == "" || !n.Kind.IsOfMail() {
 		return nil
 	}
 	if n.Facts.From != "" {

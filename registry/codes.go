@@ -153,7 +153,7 @@ var Codes = []codes.Entry{
 		ofLogins:    "Tokens, sessions or invites in the store are damaged, or something other than idlepush has changed them: {count} were removed. People log in again." + whoWrote,
 		ofClient:    "The OAuth client of the provider {provider} in the store" + rowDamaged + "it was removed. Set it again on the page “People”, or as a setting." + whoWrote,
 		ofConsent:   "What the store has of the consent by which a mailbox is opened" + rowDamaged + "it was removed (id {id}). Its owner signs in to the mailbox again." + whoWrote,
-		ofWishes:    "What people wish of when mail rings is damaged in the store, or something other than idlepush has changed it: {count} rows were removed. Mail rings as if there were no rules, mutes or quiet hours, until people set them again." + whoWrote,
+		ofWishes:    "Rules, mutes or quiet hours in the store are damaged, or something other than idlepush has changed them: {count} rows were removed. Mail rings as if there were none, until people set them again." + whoWrote,
 		ofPublicURL: "The public URL in the store" + rowDamaged + "it is not used. Set public-url." + whoWrote,
 	}},
 	{Code: codeDeviceGone, Text: "{device} gets no more notifications: {cause}"},

@@ -19,7 +19,7 @@ type Account struct {
 	ID    string `json:"id"`
 	Email string `json:"email" doc:"The mail address"`
 	Name  string `json:"name,omitempty" doc:"What oneself calls it, by its wishes; absent: nothing else than its address"`
-	Color string `json:"color,omitempty" doc:"Its colour by one's wishes, such as #1a73e8; absent: none"`
+	Color string `json:"color,omitempty" doc:"Its color by one's wishes, such as #1a73e8; absent: none"`
 	*AccountDetails
 }
 

@@ -89,7 +89,7 @@ var Codes = []codes.Entry{
 	{Code: "consent_other_session", Text: "This sign-in was begun in another browser, or by another person. Nothing was stored. Begin again here, on the page “Mailboxes”."},
 	{Code: "client_by_setting", Text: "A setting of the server has this client, and wins over the page. Change the setting, then start idlepush again."},
 	{Code: "share_refused", Text: "{person} has lately declined or left a mailbox of yours. You can ask again from {from}."},
-	{Code: "trial_too_long", Text: "To try these rules takes too long. Try fewer of them, or shorter lists."},
+	{Code: "trial_too_long", Text: "Trying these rules takes too long. Try fewer of them, or shorter lists."},
 	{Code: "changed", Text: "This was changed by another request at the same time. Look at it, then try again."},
 
 	// A field of the request
@@ -163,7 +163,7 @@ var Codes = []codes.Entry{
 		string(ring.MuteSender):       "This mail does not name its sender. Mute the mailbox instead.",
 		string(ring.MuteConversation): "This mail belongs to no conversation that can be recognized. Mute its sender instead.",
 	}},
-	{Code: "field_bad_color", Text: "This must be a colour such as #1a73e8."},
+	{Code: "field_bad_color", Text: "This must be a color such as #1a73e8."},
 	{Code: "field_bad_sound", Text: "This must be the name of a sound: letters, digits, and . _ - in between."},
 	{Code: "field_bad_person", Text: "This must be a mail address, or a domain such as @example.org; an international domain in its xn-- form."},
 	{Code: "field_bad_zone", Text: "This must be the IANA name of a time zone, such as Europe/Berlin."},

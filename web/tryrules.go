@@ -38,7 +38,7 @@ type triedDevice struct {
 
 // triedMail is one mail, and how it would have rung.
 type triedMail struct {
-	At      time.Time         `json:"at" doc:"When the server received it"`
+	At      time.Time         `json:"at" doc:"When it was found, or, of mail that is not recorded, when the server received it"`
 	Folder  string            `json:"folder"`
 	From    string            `json:"from,omitempty" doc:"Name of the sender, or the address"`
 	Sender  string            `json:"sender,omitempty" doc:"Address of the sender"`

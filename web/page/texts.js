@@ -417,7 +417,7 @@ self.texts = {
 	ruleCondition: "If",
 	ruleConditionAt: (at) => `Condition ${at}`,
 	ruleConditions: {
-		from: "it is from", to: "it is to (or cc)", subject: "the subject has", folder: "it is in the folder", list: "its mailing list has", words: "its first words have",
+		from: "it is from", to: "it is to (or cc)", subject: "the subject has", folder: "it is in the folder", list: "its mailing list has", words: "the subject or the first words have",
 		bulk: "it was sent to many, or by a program", attachment: "it has an attachment", answer: "it is an answer to me", first: "it is the first from its sender",
 		above: "it is larger than (MB)", below: "it is smaller than (MB)",
 	},
@@ -446,7 +446,7 @@ self.texts = {
 	tryText: "Looks at the mail of the last 7 days, and says what would have rung with these rules. Nothing is stored.",
 	tryNow: "Try it on last week",
 	trying: "Looking at last week's mail…",
-	tried: (before, after) => `${after === 0 ? "It would not have rung" : `It would have rung ${times(after)}`}${before === after ? ", with or without the change" : ` instead of ${before}`}.`,
+	tried: (before, after) => `${after === 0 ? "It would not have rung" : `It would have rung ${times(after)}`}${before === after ? ", with or without the change" : after === 0 ? ` at all, instead of ${times(before)}` : ` instead of ${before}`}.`,
 	triedOn: (device, sentence) => `${device}: ${sentence}`,
 	triedNone: "No mail has come in this time.",
 	triedSince: (since, count) => `${count === 1 ? "1 mail" : `${count} mails`} since ${since}`,

@@ -23,8 +23,8 @@ const (
 // a stable id of its own. If one made before still waits and was not tried, it takes over more.
 //
 // What the phone may show already is not combined, because it is sent again under its own id. It
-// waits where it did before it was held, as does a delivery that would be alone, and mail that rings
-// although a summary would be held.
+// waits where it did before it was held, as does a delivery that would be alone, and mail that
+// rings although a summary would be held.
 //
 // What does not fit one transaction takes several. The caller must send nothing of the device
 // before Combine returns. It returns how many notifications were replaced. If wishes are edited

@@ -136,8 +136,8 @@ func (o Outbox) release(set *queueSet, r *review) (combined int, err error) {
 	return combined, nil
 }
 
-// apply does what was decided about one delivery. rings reports whether it is to ring or to show; if
-// it is mail, alone says that no summary counts it.
+// apply does what was decided about one delivery. rings reports whether it is to ring or to show;
+// if it is mail, alone says that no summary counts it.
 func (s *queueSet) apply(q *queue, d reviewed, alone bool) (ready combinedDelivery, rings bool, err error) {
 	at := table.Row[deliveryKey, deliveryRow]{Key: d.key}
 	var found bool

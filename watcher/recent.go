@@ -149,8 +149,8 @@ func (l lookback) describe(ctx context.Context, list []*recentMail) error {
 	if err != nil || l.lent {
 		return err
 	}
-	// Last, because a list of parts that is broken may end the connection: then the guess stands, as
-	// it does where that would end the session.
+	// Last, because a list of parts that is broken may end the connection: then the guess stands,
+	// as it does where that would end the session.
 	doubted := slices.DeleteFunc(slices.Clone(list), func(m *recentMail) bool { return !m.mixed || m.recorded != "" })
 	if err := l.eachStep(ctx, doubted, l.readStructures); l.reader.conn.Cause() == nil {
 		return err

@@ -60,7 +60,7 @@ func (d *Dispatcher) about(w registry.Work, now time.Time) func(registry.Work) r
 	return func(w registry.Work) ring.Decision {
 		n, opens := w.Notification, d.limit(w).opens(w.NotifiedAt, now)
 		by := decide(question{kind: n.Kind, account: n.Account, folder: n.Folder, facts: foldFacts(n.Facts), wishes: wishes, silent: w.OnlySilent,
-			device: w.Device.ID, on: w.DeviceWishes, opens: opens, now: now})
+			held: w.Decision.Verdict == ring.Held, device: w.Device.ID, on: w.DeviceWishes, opens: opens, now: now})
 		if by.Verdict.Shows() && opens.After(now) && !n.Kind.IsOfMail() {
 			return ring.Decision{Verdict: ring.Held, Until: opens}
 		}

@@ -19,6 +19,7 @@ type question struct {
 	facts   foldedFacts
 	wishes  foldedWishes // of the device's user, of the account
 	silent  bool         // of a summary: all mail that it counts is silent
+	held    bool         // it is held back already
 
 	device string            // id
 	on     ring.DeviceWishes // of the device
@@ -41,7 +42,8 @@ const (
 // decide returns how the notification rings on the device. Folders, mutes and rules say whether it
 // does, quiet hours and burst-limit say when. Mail of People comes through the latter two, and what
 // is to be done otherwise, if no rule matches, does not silence it. What is held is held until a
-// time after now, and is decided again then.
+// time after now, and is decided again then. Until then it is not given up: a mute or a rule may be
+// taken back before.
 func decide(q question) ring.Decision {
 	d, passes := ring.Decision{Verdict: ring.Now}, false
 	switch q.kind {
@@ -54,8 +56,16 @@ func decide(q question) ring.Decision {
 		return d
 	}
 	if d.Verdict == ring.Not {
+		if still := q.wait(ring.Decision{Verdict: ring.Now}, false); q.held && still.Verdict == ring.Held {
+			return still
+		}
 		return d
 	}
+	return q.wait(d, passes)
+}
+
+// wait returns the decision d, or that quiet hours or burst-limit hold the notification back.
+func (q question) wait(d ring.Decision, passes bool) ring.Decision {
 	d = q.duringQuiet(d, passes)
 	if d.Verdict == ring.Held || passes || q.kind == idlepush.KindAttention || !q.opens.After(q.now) {
 		return d

@@ -3,6 +3,7 @@ package push
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ func TestQuietNight(t *testing.T) {
 	t.Parallel()
 	t.Run("one summary in the morning counts what came and was not read, and who matters rings at night", quietNight)
 	t.Run("a change of what is wished counts at once", quietChanged)
+	t.Run("a mute or a rule that is taken back in the night costs no mail", quietTakenBack)
 	t.Run("mail of who matters from now on rings at once, however much was held", quietPromoted)
 	t.Run("quiet hours hold what needs attention, unless it is to come through", quietAttention)
 	t.Run("one mail alone rings as itself in the morning", quietAlone)
@@ -23,6 +25,37 @@ func TestQuietNight(t *testing.T) {
 	t.Run("what is held for three days ends, and says what held it", quietForDays)
 	t.Run("a mail without words is decided again once it has them", quietFilledIn)
 	t.Run("much mail that is silent makes a silent summary", silentSummary)
+}
+
+func quietTakenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		untilClock(t, "2000-01-03 22:30")
+		phone := h.phone("phone")
+		h.hush(phone, everyNight)
+		h.run()
+		for range 2 {
+			h.mailFrom("tom@example.org")
+		}
+		after(time.Minute)
+		m, err := h.store.Accounts.Mute(h.owner, h.account.ID, ring.Mute{Of: ring.MuteMailbox}, h.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		after(3 * time.Second)
+		if err := h.store.Accounts.Unmute(h.owner, h.account.ID, m.ID, h.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Minute)
+		h.wish(func(w *ring.Wishes) { w.Otherwise.Ring = ring.VolumeNot })
+		after(time.Minute)
+		h.wish(func(w *ring.Wishes) { w.Otherwise.Ring = "" })
+		untilClock(t, "2000-01-04 08:00")
+		if got := h.rangAt(phone); len(got) != 1 || !strings.HasSuffix(got[0], "summary of 2") {
+			t.Errorf("it rang %q", got)
+		}
+	})
 }
 
 // everyNight are quiet hours from 22:00 to 7:00 in Berlin.
@@ -169,14 +202,14 @@ func quietNight(t *testing.T) {
 			after(10 * time.Minute)
 		}
 		h.wantRang(phone, "02 01:50 mail vip@example.org")
-		h.wantState(news, phone, idlepush.DeliverySkipped)
 		if d := h.delivery(ids[0], phone).Decision; d.Verdict != ring.Held || d.Code != codeQuiet || d.Params["until"] != "07:00" || !h.delivery(ids[0], phone).HeldUntil.Equal(d.Until) {
 			t.Errorf("before the morning it stands as %+v", d)
 		}
+		untilClock(t, "2000-01-02 12:00")
+		h.wantState(news, phone, idlepush.DeliverySkipped)
 		if d := h.delivery(news[0], phone).Decision; d.Verdict != ring.Not || d.Code != codeRule || d.Params["rule"] != "1" {
 			t.Errorf("a newsletter stands as %+v", d)
 		}
-		untilClock(t, "2000-01-02 12:00")
 		h.wantRang(phone, "02 01:50 mail vip@example.org", "02 07:00 summary of 25")
 		states := make(map[idlepush.DeliveryState]int)
 		for _, id := range ids {

@@ -59,7 +59,7 @@ type replayItem struct {
 // decide returns the item with the decision about it at a time.
 func (r *replay) decide(it replayItem, at time.Time) replayItem {
 	q := r.question
-	q.kind, q.silent, q.now, q.opens = it.kind, it.silent, at, r.limit.opens(r.sent, at)
+	q.kind, q.silent, q.held, q.now, q.opens = it.kind, it.silent, it.d.Verdict == ring.Held, at, r.limit.opens(r.sent, at)
 	if it.kind == idlepush.KindMail {
 		q.folder, q.facts = r.mails[it.mails[0]].Folder, r.facts[it.mails[0]]
 	}

@@ -82,7 +82,7 @@ func TestReplayOfAWeek(t *testing.T) {
 				flags = "$Junk"
 			}
 			script.Deliver(imaptest.Message{Header: header, Text: "Words.\r\n", Flags: flags, Date: time.Now()})
-			wait := time.Duration(random.Int64N(int64(4 * time.Hour)))
+			wait := time.Duration(random.Int64N(int64(3 * time.Hour)))
 			if n%15 < 8 { // so many come within a minute
 				wait = time.Duration(random.Int64N(int64(5 * time.Second)))
 			}

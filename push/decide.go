@@ -55,13 +55,15 @@ func decide(q question) ring.Decision {
 	default:
 		return d
 	}
-	if d.Verdict == ring.Not {
-		if still := q.wait(ring.Decision{Verdict: ring.Now}, false); q.held && still.Verdict == ring.Held {
+	if d.Verdict != ring.Not {
+		return q.wait(d, passes)
+	}
+	if q.held {
+		if still := q.wait(ring.Decision{Verdict: ring.Now}, false); still.Verdict == ring.Held {
 			return still
 		}
-		return d
 	}
-	return q.wait(d, passes)
+	return d
 }
 
 // wait returns the decision d, or that quiet hours or burst-limit hold the notification back.

@@ -27,40 +27,22 @@ func TestQuietNight(t *testing.T) {
 	t.Run("much mail that is silent makes a silent summary", silentSummary)
 }
 
-func quietTakenBack(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		untilClock(t, "2000-01-03 22:30")
-		phone := h.phone("phone")
-		h.hush(phone, everyNight)
-		h.run()
-		for range 2 {
-			h.mailFrom("tom@example.org")
-		}
-		after(time.Minute)
-		m, err := h.store.Accounts.Mute(h.owner, h.account.ID, ring.Mute{Of: ring.MuteMailbox}, h.clock.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		after(3 * time.Second)
-		if err := h.store.Accounts.Unmute(h.owner, h.account.ID, m.ID, h.clock.Now()); err != nil {
-			t.Fatal(err)
-		}
-		after(time.Minute)
-		h.wish(func(w *ring.Wishes) { w.Otherwise.Ring = ring.VolumeNot })
-		after(time.Minute)
-		h.wish(func(w *ring.Wishes) { w.Otherwise.Ring = "" })
-		untilClock(t, "2000-01-04 08:00")
-		if got := h.rangAt(phone); len(got) != 1 || !strings.HasSuffix(got[0], "summary of 2") {
-			t.Errorf("it rang %q", got)
-		}
-	})
-}
-
 // everyNight are quiet hours from 22:00 to 7:00 in Berlin.
 var everyNight = ring.Quiet{Zone: "Europe/Berlin", Mode: ring.QuietHold, People: true,
 	Hours: []ring.Hours{{Days: []time.Weekday{0, 1, 2, 3, 4, 5, 6}, From: 22 * 60, To: 7 * 60}}}
+
+// inQuietNight calls play in a bubble, at 23:00 in quiet hours of a phone whose dispatcher runs.
+func inQuietNight(t *testing.T, play func(h *harness, phone idlepush.Device)) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		phone := h.phone("phone")
+		h.hush(phone, everyNight)
+		h.run()
+		untilClock(t, "2000-01-01 23:00")
+		play(h, phone)
+	})
+}
 
 // wish changes what the owner wishes of the account.
 func (h *harness) wish(change func(*ring.Wishes)) {
@@ -226,13 +208,7 @@ func quietNight(t *testing.T) {
 }
 
 func quietChanged(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		phone := h.phone("phone")
-		h.hush(phone, everyNight)
-		h.run()
-		untilClock(t, "2000-01-01 23:00")
+	inQuietNight(t, func(h *harness, phone idlepush.Device) {
 		for _, sender := range []string{"a@example.org", "b@example.org", "c@example.org", "d@example.org", "e@example.org"} {
 			h.mailFrom(sender)
 		}
@@ -240,13 +216,13 @@ func quietChanged(t *testing.T) {
 		h.wish(func(w *ring.Wishes) { w.People = []string{"c@example.org"} })
 		after(time.Hour)
 		if _, err := h.store.Accounts.Mute(h.owner, h.account.ID, ring.Mute{Of: ring.MuteSender, Sender: "a@example.org"}, time.Now()); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		after(time.Hour)
 		longer := everyNight
 		longer.Hours = []ring.Hours{{Days: longer.Hours[0].Days, From: 22 * 60, To: 9 * 60}}
 		h.hush(phone, longer)
-		untilClock(t, "2000-01-02 08:00")
+		untilClock(h, "2000-01-02 08:00")
 		h.wantRang(phone, "02 00:00 mail c@example.org")
 		h.hush(phone, ring.Quiet{})
 		after(time.Second)
@@ -254,20 +230,39 @@ func quietChanged(t *testing.T) {
 	})
 }
 
+func quietTakenBack(t *testing.T) {
+	inQuietNight(t, func(h *harness, phone idlepush.Device) {
+		for range 2 {
+			h.mailFrom("tom@example.org")
+		}
+		after(time.Minute)
+		m, err := h.store.Accounts.Mute(h.owner, h.account.ID, ring.Mute{Of: ring.MuteMailbox}, h.clock.Now())
+		if err != nil {
+			h.Fatal(err)
+		}
+		after(3 * time.Second)
+		if err := h.store.Accounts.Unmute(h.owner, h.account.ID, m.ID, h.clock.Now()); err != nil {
+			h.Fatal(err)
+		}
+		after(time.Minute)
+		h.wish(func(w *ring.Wishes) { w.Otherwise.Ring = ring.VolumeNot })
+		after(time.Minute)
+		h.wish(func(w *ring.Wishes) { w.Otherwise.Ring = "" })
+		untilClock(h, "2000-01-02 08:00")
+		if got := h.rangAt(phone); len(got) != 1 || !strings.HasSuffix(got[0], "summary of 2") {
+			h.Errorf("it rang %q", got)
+		}
+	})
+}
+
 func quietPromoted(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		phone := h.phone("phone")
-		h.hush(phone, everyNight)
-		h.run()
-		untilClock(t, "2000-01-01 23:00")
+	inQuietNight(t, func(h *harness, phone idlepush.Device) {
 		for _, sender := range []string{"a@example.org", "vip@example.org", "vip@example.org", "b@example.org"} {
 			h.mailFrom(sender)
 		}
 		after(time.Hour)
 		h.wish(func(w *ring.Wishes) { w.People = []string{"vip@example.org"} })
-		untilClock(t, "2000-01-02 12:00")
+		untilClock(h, "2000-01-02 12:00")
 		h.wantRang(phone, "02 00:00 mail vip@example.org", "02 00:00 mail vip@example.org", "02 07:00 summary of 2")
 	})
 }
@@ -294,18 +289,12 @@ func quietAttention(t *testing.T) {
 }
 
 func quietAlone(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		phone := h.phone("phone")
-		h.hush(phone, everyNight)
-		h.run()
-		untilClock(t, "2000-01-01 23:00")
+	inQuietNight(t, func(h *harness, phone idlepush.Device) {
 		id := h.mailFrom("a@example.org")
-		untilClock(t, "2000-01-02 12:00")
+		untilClock(h, "2000-01-02 12:00")
 		h.wantRang(phone, "02 07:00 mail a@example.org")
 		if d := h.delivery(id, phone); d.State != idlepush.DeliveryDelivered || d.Decision.Code != "" {
-			t.Errorf("it stands as %+v", d)
+			h.Errorf("it stands as %+v", d)
 		}
 	})
 }

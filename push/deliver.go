@@ -79,6 +79,7 @@ func (d *Dispatcher) send(sending context.Context, log *slog.Logger, q registry.
 	now := d.now()
 	o = scheduled(o, w, now)
 	d.report(log, w, time.Since(start), o, now)
+	d.measure(w, time.Since(start), o, now)
 	if o.PauseFor > 0 && !asked {
 		o.At = time.Time{} // it waits until the pause of its lane ends
 	}

@@ -37,6 +37,9 @@ type Dispatcher struct {
 	// the queues at once, and sends on new connections: those of before may be dead. It may be nil.
 	Jumped <-chan struct{}
 
+	// Sent is called with each outcome of a queued delivery, before it is written. It may be nil.
+	Sent func(Sent)
+
 	Log *slog.Logger
 	Now func() time.Time // the wall clock, which may be wrong and may be set; nil: time.Now
 

@@ -29,6 +29,36 @@ func TestDispatcherOutcome(t *testing.T) {
 	t.Run("a \"gone\" that is older than the address removes nothing", dispatcherGoneOld)
 	t.Run("a refused message alone is dropped, with its reason", dispatcherRefused)
 	t.Run("the log contains no secret", dispatcherSecrets)
+	t.Run("each try is measured", dispatcherMeasures)
+}
+
+func dispatcherMeasures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.phone("phone")
+		tries := 0
+		h.answers(func(context.Context, sent) registry.Outcome {
+			if time.Sleep(time.Second); tries > 0 {
+				return accepted
+			}
+			tries++
+			return registry.Outcome{Result: registry.ResultRetry, At: time.Now().Add(time.Minute), Reason: idlepush.Reason{Code: "busy"}}
+		})
+		var got []Sent
+		h.measured = func(s Sent) { got = append(got, s) }
+		stop := h.run()
+		h.mail(1)
+		after(2 * time.Minute)
+		stop()
+		want := []Sent{
+			{"fcm", "stub.example", registry.ResultRetry, time.Second, 0},
+			{"fcm", "stub.example", registry.ResultDelivered, time.Second, time.Minute + 2*time.Second},
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %+v\nwant %+v", got, want)
+		}
+	})
 }
 
 func dispatcherSuspect(t *testing.T) {

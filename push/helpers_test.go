@@ -44,6 +44,7 @@ type harness struct {
 	lines      *registrytest.Log
 	transports Transports
 	limit      int // burst-limit
+	measured   func(Sent)
 
 	// fails reports whether the dispatcher's n-th transaction fails, from 1; nil: none does. It
 	// must be set before run.
@@ -158,7 +159,7 @@ func (h *harness) mail(n int) []string {
 func (h *harness) run() (stop func()) {
 	ctx, cancel := context.WithCancel(h.Context())
 	d := &Dispatcher{Store: h.store.Outbox, Transports: h.transports, Codes: testCodes, URL: func() string { return "https://push.example.org/" }, BurstLimit: h.limit,
-		Jumped: h.jumped, Log: h.log, Now: h.clock.Now}
+		Jumped: h.jumped, Sent: h.measured, Log: h.log, Now: h.clock.Now}
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })
 	stop = func() {
@@ -269,6 +270,7 @@ func (s stub) CloseIdleConnections() {
 
 func (s stub) Traits() Traits                          { return s.traits }
 func (s stub) Check(idlepush.Device) error             { return nil }
+func (s stub) Service(idlepush.Device) string          { return "stub.example" }
 func (s stub) Examine(context.Context) []idlepush.Step { return nil }
 
 // Lane returns the same lanes as the real transports.

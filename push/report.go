@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"idlepush"
 	"idlepush/registry"
 )
 
@@ -33,4 +34,30 @@ func reportLane(log *slog.Logger, lane string, o registry.Outcome) {
 	} else {
 		log.Warn("lane paused", "lane", lane, "status", o.Code, "wait", o.PauseFor.Round(time.Second))
 	}
+}
+
+// Sent is a try to send a delivery, as it is measured.
+type Sent struct {
+	Transport idlepush.Transport
+	Service   string // see Transport.Service
+	Result    registry.Result
+	Took      time.Duration
+	// AfterMail is how long ago the mail was found, of a push that was accepted; zero: it is not of
+	// mail.
+	AfterMail time.Duration
+}
+
+// measure reports the outcome of a delivery to Sent.
+func (d *Dispatcher) measure(w registry.Work, took time.Duration, o registry.Outcome, now time.Time) {
+	if d.Sent == nil {
+		return
+	}
+	s := Sent{Transport: w.Device.Transport, Result: o.Result, Took: took}
+	if t, found := d.Transports.Named(w.Device.Transport); found {
+		s.Service = t.Service(w.Device)
+	}
+	if o.Result == registry.ResultDelivered && w.Notification.Kind == idlepush.KindMail {
+		s.AfterMail = max(now.Sub(w.Notification.At), 1)
+	}
+	d.Sent(s)
 }

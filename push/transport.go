@@ -29,6 +29,10 @@ type Transport interface {
 	// servers, for the device. Two transports share a lane only if they share that part.
 	Lane(d idlepush.Device) string
 
+	// Service returns the public host to which pushes to the device go, for figures. It is empty if
+	// anybody may run such a host, as that of a push server at home: it may tell who has the device.
+	Service(d idlepush.Device) string
+
 	// Examine asks the service whether it takes messages of this server, and returns what it has
 	// found. It sends nothing to any device. ctx bounds it.
 	Examine(ctx context.Context) []idlepush.Step

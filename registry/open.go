@@ -39,10 +39,13 @@ type Options struct {
 	Unlimited bool         // users may have any number of devices, mails and so on; for tests
 	Existing  bool         // Open makes no store, and takes none of another user
 	QuickHash bool         // new passwords are hashed with little memory; for tests
+
+	// Committed is called after each commit, with how long it took; nil: it is not.
+	Committed func(time.Duration)
 }
 
 func (o Options) table() table.Options {
-	return table.Options{Key: o.Key, NoSync: o.NoSync, Bound: o.Bound, Fault: o.Fault}
+	return table.Options{Key: o.Key, NoSync: o.NoSync, Bound: o.Bound, Fault: o.Fault, Committed: o.Committed}
 }
 
 // Open opens the store in the folder dir. If dir does not exist, Open creates it with mode 0700. If

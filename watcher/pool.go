@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/registry"
 	"idlepush/watcher/wire"
 )
@@ -26,6 +27,9 @@ type Pool struct {
 	Store  registry.Mail
 	Dialer Dialer
 	Log    *slog.Logger
+
+	// Ended is called with the host of a session that has ended, and why. It may be nil.
+	Ended func(host string, why codes.Code)
 
 	wall     func() time.Time // in tests: instead of time.Now
 	rest     time.Duration    // in tests: instead of lookAgain

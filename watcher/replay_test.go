@@ -41,6 +41,7 @@ func (s *accepting) Preview(idlepush.Device, push.Message) (push.Request, *regis
 func (s *accepting) Traits() push.Traits                     { return push.Traits{Name: "fcm"} }
 func (s *accepting) Check(idlepush.Device) error             { return nil }
 func (s *accepting) Lane(idlepush.Device) string             { return "fcm" }
+func (s *accepting) Service(idlepush.Device) string          { return "" }
 func (s *accepting) Examine(context.Context) []idlepush.Step { return nil }
 func (s *accepting) CloseIdleConnections()                   {}
 

@@ -218,6 +218,9 @@ func (s *supervisor) retry(ctx context.Context) bool {
 		return sleep(ctx, cmp.Or(s.pool.rest, lookAgain))
 	}
 	f := diagnose(s.account, err)
+	if s.pool.Ended != nil {
+		s.pool.Ended(s.account.Host, f.Code)
+	}
 	attention := idlepush.Status{State: idlepush.StateAttention, Reason: f.Told(), LoggedIn: s.account.Status.LoggedIn}
 	refused := !attention.Ended() && (f.final || s.refusals.count > 0 && limitsLogin(f))
 	if f.final && !refused {

@@ -101,13 +101,8 @@ func newGuard(c Config) *guard {
 func (s *Server) admit(who access) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(hc)
-		origin, local := s.guard.originOf(r), isHere(r)
-		secure := strings.HasPrefix(origin, "https:")
-		if !secure && !local && hasSecret(r, who) {
-			problem(http.StatusForbidden, "https_needed").write(w)
-			return
-		}
-		c, err := s.guard.authenticate(r, who)
+		origin := s.guard.originOf(r)
+		c, err := s.guard.admit(r, who, origin)
 		if err == nil {
 			err = readBody(w, r)
 		}
@@ -120,10 +115,20 @@ func (s *Server) admit(who access) func(huma.Context, func(huma.Context)) {
 		}
 		c.address, c.browser, c.mark = s.guard.clientAddress(r), browserName(r.UserAgent()), cookieOf(r, markName)
 		c.asked = cookieOf(r, askedName)
-		c.origin, c.secure = origin, secure
+		c.origin, c.secure = origin, isSecure(origin)
 		next(huma.WithValue(hc, callerKey{}, c))
 	}
 }
+
+// admit returns the caller of a request to an origin, if its secrets were safe on the way.
+func (g *guard) admit(r *http.Request, who access, origin string) (caller, error) {
+	if !isSecure(origin) && !isHere(r) && hasSecret(r, who) {
+		return caller{}, problem(http.StatusForbidden, "https_needed")
+	}
+	return g.authenticate(r, who)
+}
+
+func isSecure(origin string) bool { return strings.HasPrefix(origin, "https:") }
 
 // hasSecret reports whether a request has a secret that anybody on the way could read without
 // https. Whoever may ask without a login sends a password or a code. All others send a token, or a

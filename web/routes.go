@@ -116,6 +116,9 @@ func (s *Server) routes(h *handlers, c Config) {
 	s.mux.HandleFunc("GET "+redirectPath, s.comeBack)
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /readyz", s.readyz)
+	if c.Metrics != nil {
+		s.mux.Handle("GET /metrics", s.forAdmins(c.Metrics))
+	}
 	servePage(s.mux)
 }
 
@@ -246,6 +249,21 @@ func statusOf(created bool) int {
 		return http.StatusCreated
 	}
 	return http.StatusOK
+}
+
+// forAdmins serves h to the admin token, and to sessions and tokens of admins.
+func (s *Server) forAdmins(h http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c, err := s.guard.admit(r, full|admin, s.guard.originOf(r))
+		if err == nil {
+			err = requireAdmin(c)
+		}
+		if err != nil {
+			s.problemOf(&huma.Operation{Method: r.Method, Path: r.URL.Path}, err).write(w)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}
 }
 
 // healthz reports that the process answers.

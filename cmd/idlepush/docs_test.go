@@ -227,7 +227,7 @@ func operations(t *testing.T) (list map[string][]string, schemas string) {
 	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
 	}
-	list = map[string][]string{"GET /healthz": nil, "GET /readyz": nil, "GET /openapi.json": nil}
+	list = map[string][]string{"GET /healthz": nil, "GET /readyz": nil, "GET /metrics": nil, "GET /openapi.json": nil}
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
 			var names []string

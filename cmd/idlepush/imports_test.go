@@ -45,9 +45,10 @@ var mayImport = map[string][]string{
 	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},
+	"idlepush/cmd/idlepush/metrics":     {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover"},
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
 	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
-	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
+	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/ring", "idlepush/web"},
 }
 
@@ -65,6 +66,7 @@ var oneRoom = map[string][]string{
 	"github.com/danielgtaylor/huma":   {"idlepush/web"},
 	"github.com/go-webauthn/webauthn": {"idlepush/web"},
 	"golang.org/x/text/secure":        {"idlepush/cleantext"},
+	"github.com/prometheus":           {"idlepush/cmd/idlepush/metrics"},
 	"html/template":                   {"idlepush/watcher/oauth/oauthtest"}, // a stand-in
 	"text/template":                   {},
 	"golang.org/x/oauth2":             {"idlepush/push/fcm", "idlepush/watcher/oauth"},

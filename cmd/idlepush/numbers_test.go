@@ -57,6 +57,12 @@ func docsDefaults(t *testing.T) {
 		{"docs/install.md", "The path of a Unix socket may have 103 bytes", "cmd/idlepush/socket.go", "maxSocketPath = 103"},
 		{"docs/doctor.md", "all end within 20 s", "cmd/idlepush/installation.go", "partWait = 20 * time.Second"},
 		{"docs/doctor.md", "it then waits in IDLE for 5 minutes", "cmd/idlepush/doctormailbox.go", "sentWait = 5 * time.Minute"},
+		{"docs/operate.md", "no answer for 2 minutes", "deploy/prometheus/idlepush.rules.yml", "== 0\n        for: 2m"},
+		{"docs/operate.md", "less than 200 MB are free", "deploy/prometheus/idlepush.rules.yml", "idlepush_data_free_bytes < 200e6"},
+		{"docs/operate.md", "lost their servers for 10 minutes", "deploy/prometheus/idlepush.rules.yml", "retrying\"})\n        for: 10m"},
+		{"docs/operate.md", "lost its server for half an hour", "deploy/prometheus/idlepush.rules.yml", "idlepush_mailboxes{state=\"retrying\"} > 0\n        for: 30m"},
+		{"docs/operate.md", "waited for more than a quarter of an hour", "deploy/prometheus/idlepush.rules.yml", "idlepush_queue_oldest_seconds > 900"},
+		{"docs/operate.md", "rings more than 10 seconds after it was found", "deploy/prometheus/idlepush.rules.yml", "[30m]))) > 10"},
 		{"README.md", "go test ./...", ".ci/test", "--packages=./..."},
 	} {
 		if !strings.Contains(read(t, c.page), c.words) || !strings.Contains(read(t, c.where), c.holds) {

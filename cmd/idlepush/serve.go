@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"idlepush/clocks"
+	"idlepush/cmd/idlepush/metrics"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -30,7 +31,8 @@ const tlsSessions = 4096
 // flight may finish, and undelivered notifications stay queued. If listening is not nil, serve
 // calls it with the address once requests are accepted.
 func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net.Addr)) error {
-	store, err := registry.Open(s.data, registry.Options{Key: s.key})
+	figures := metrics.New(version())
+	store, err := registry.Open(s.data, registry.Options{Key: s.key, Committed: figures.Committed})
 	if err != nil {
 		return err
 	}
@@ -40,10 +42,12 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		return err
 	}
 	jumped := make(chan struct{}, 1)
-	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log}
+	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Sent: figures.Sent, Log: log}
 	pool, clients := s.pool(store, log)
+	pool.Ended = figures.Ended
+	figures.Collect(store, pool, func() (uint64, bool) { return diskRoom(s.data) })
 	group, ctx := errgroup.WithContext(ctx)
-	api, err := s.handler(ctx, store, dispatcher, pool, clients, log)
+	api, err := s.handler(ctx, store, dispatcher, pool, clients, figures.Handler(log), log)
 	if err != nil {
 		return err
 	}
@@ -59,6 +63,16 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err := logStart(store, s, listener.Addr(), log); err != nil {
 		listener.Close()
 		return err
+	}
+	if s.metricsListen != "" {
+		own, err := net.Listen("tcp", s.metricsListen)
+		if err != nil {
+			listener.Close()
+			return fmt.Errorf("setting metrics-listen: %w", err)
+		}
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", figures.Handler(log))
+		group.Go(func() error { return serveHTTP(ctx, own, mux, log) })
 	}
 	if commands, err := listenSocket(s.data); err != nil {
 		log.Warn("commands such as password-link cannot reach idlepush while it runs: stop it to run one", "err", err)

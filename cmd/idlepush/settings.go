@@ -22,6 +22,7 @@ import (
 // settings holds the checked values of all settings.
 type settings struct {
 	listen         string
+	metricsListen  string // empty: only the API serves them
 	data           string
 	publicURL      string // if empty, the origin of setup is used
 	adminToken     idlepush.Secret
@@ -77,14 +78,11 @@ func ofServices() (list []setting) {
 var general = []setting{
 	{"listen", "127.0.0.1:8080", false, "`address` and port where the API and the page are served", func(s *settings, v string) error {
 		s.listen = v
-		_, port, err := net.SplitHostPort(v)
-		if err == nil {
-			_, err = strconv.ParseUint(port, 10, 16)
-		}
-		if err != nil {
-			return errors.New("want address:port, such as 127.0.0.1:8080 or :8080")
-		}
-		return nil
+		return listenAddress(v)
+	}},
+	{"metrics-listen", "", false, "`address` and port where GET /metrics needs no token; nobody else must reach it", func(s *settings, v string) error {
+		s.metricsListen = v
+		return listenAddress(v)
 	}},
 	{"data", "./data", false, "`folder` of the store and the key file, created with mode 0700", text(func(s *settings) *string { return &s.data })},
 	{"public-url", "", false, "the https `origin` at which phones reach this server; default: that used at setup", func(s *settings, v string) error {
@@ -140,6 +138,18 @@ var last = []setting{
 		}
 		return nil
 	}},
+}
+
+// listenAddress checks an address to listen on.
+func listenAddress(v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return errors.New("want address:port, such as 127.0.0.1:8080 or :8080")
+	}
+	return nil
 }
 
 func allowed(parse func(string) (netguard.Allowed, error), field func(*settings) *netguard.Allowed) func(*settings, string) error {

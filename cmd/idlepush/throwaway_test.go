@@ -73,6 +73,8 @@ func (p postcards) Check(d idlepush.Device) error {
 
 func (p postcards) CloseIdleConnections() {}
 
+func (p postcards) Service(idlepush.Device) string { return "post.example" }
+
 func (p postcards) Examine(context.Context) []idlepush.Step { return nil }
 
 func (p postcards) Lane(d idlepush.Device) string { return "throwaway " + d.Params["side"] }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 
 // handler returns the API and the page, with what they need of the other packages. Their event
 // streams end with ctx.
-func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, clients *oauthClients, log *slog.Logger) (*web.Server, error) {
+func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, clients *oauthClients, figures http.Handler, log *slog.Logger) (*web.Server, error) {
 	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
 		return nil, err
@@ -41,6 +42,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 		PublicURL: func() string { return s.public(store) },
 		Stopping:  ctx.Done(),
 		Ready:     store.Ready,
+		Metrics:   figures,
 	}), nil
 }
 

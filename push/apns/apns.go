@@ -188,6 +188,15 @@ func (t *Transport) Lane(d idlepush.Device) string {
 	return string(Name) + " " + cmp.Or(d.Params[paramEnvironment], production)
 }
 
+// Service implements push.Transport.
+func (t *Transport) Service(d idlepush.Device) string {
+	if t.provider == nil {
+		return ""
+	}
+	_, host, _ := strings.Cut(t.client(d).Host, "://")
+	return host
+}
+
 // CloseIdleConnections implements push.Transport.
 func (t *Transport) CloseIdleConnections() {
 	if t.production != nil {

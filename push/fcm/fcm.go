@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,15 @@ var meanings = []push.Meaning{
 
 // Lane implements push.Transport: FCM fails as a whole.
 func (t *Transport) Lane(idlepush.Device) string { return string(Name) }
+
+// Service implements push.Transport.
+func (t *Transport) Service(idlepush.Device) string {
+	u, err := url.Parse(t.url)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
 
 // Check implements push.Transport.
 func (t *Transport) Check(d idlepush.Device) error {

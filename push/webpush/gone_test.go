@@ -168,6 +168,19 @@ func TestServices(t *testing.T) {
 	}
 }
 
+// TestServiceNames checks that a host that anybody may run has no name in figures.
+func TestServiceNames(t *testing.T) {
+	s := serve(t)
+	for host, want := range map[string]string{
+		"web.push.apple.com": "push.apple.com", "db5p.notify.windows.com": "notify.windows.com", "fcm.googleapis.com": "fcm.googleapis.com",
+		"UPDATES.push.services.mozilla.com:443": "updates.push.services.mozilla.com", "ntfy.example.org": "", "anna.example.org:8443": "",
+	} {
+		if got := s.sender.Transports()[0].Service(pointedAt(t, "https://"+host)); got != want {
+			t.Errorf("%s has the name %q, want %q", host, got, want)
+		}
+	}
+}
+
 func goneOtherKey(t *testing.T) {
 	s := serve(t)
 	device := s.subscribe(t, "another")

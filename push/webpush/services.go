@@ -1,6 +1,9 @@
 package webpush
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // services are the hosts of the push services of browsers. What such a host says of a subscription
 // is the service's own word. One that begins with a dot stands for all hosts below it. Push servers
@@ -24,10 +27,17 @@ var services = []string{
 
 // isService reports whether the host is one of services. It must be in lower case.
 func isService(host string) bool {
-	for _, s := range services {
-		if host == s || strings.HasPrefix(s, ".") && strings.HasSuffix(host, s) {
-			return true
-		}
+	_, found := serviceAt(host)
+	return found
+}
+
+// serviceAt returns the one of services to which the host belongs. It must be in lower case.
+func serviceAt(host string) (service string, found bool) {
+	i := slices.IndexFunc(services, func(s string) bool {
+		return host == s || strings.HasPrefix(s, ".") && strings.HasSuffix(host, s)
+	})
+	if i < 0 {
+		return "", false
 	}
-	return false
+	return services[i], true
 }

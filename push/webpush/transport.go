@@ -45,6 +45,16 @@ func (t transport) Lane(d idlepush.Device) string {
 	return string(Browser) + " " + origin(u)
 }
 
+// Service implements push.Transport.
+func (t transport) Service(d idlepush.Device) string {
+	u, err := url.Parse(string(d.Address))
+	if err != nil {
+		return ""
+	}
+	s, _ := serviceAt(strings.ToLower(u.Hostname()))
+	return strings.TrimPrefix(s, ".")
+}
+
 // Examine implements push.Transport. There is no service that all devices share: it looks at the
 // contact, for both transports.
 func (t transport) Examine(context.Context) []idlepush.Step {

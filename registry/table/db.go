@@ -21,7 +21,8 @@ type DB struct {
 	keys     derivedKeys
 	bound    int
 	fault    func() error
-	watchers map[string][]any // by table
+	told     func(time.Duration) // see Options.Committed
+	watchers map[string][]any    // by table
 	cache    cache
 	suspect  atomic.Bool // bbolt has panicked: the file is damaged
 	lost     atomic.Bool // bbolt panicked as it began a transaction, and keeps its locks
@@ -153,6 +154,7 @@ func (db *DB) commit(b *batch) {
 		}
 		close(b.done)
 	}()
+	began := time.Now()
 	after, written, err := db.run(b.writes)
 	if failed = err; err != nil {
 		failed = fmt.Errorf("write the store: %w", err)
@@ -163,6 +165,9 @@ func (db *DB) commit(b *batch) {
 			db.count++
 		}
 		db.mu.Unlock()
+	}
+	if written && failed == nil && db.told != nil {
+		db.told(time.Since(began))
 	}
 	for _, notify := range after {
 		notify()

@@ -153,6 +153,15 @@ func providerAt(host string) *provider {
 	return nil
 }
 
+// Provider returns the name of the large provider whose mail server it is, or "".
+func Provider(host string) string {
+	p := providerAt(host)
+	if p == nil {
+		return ""
+	}
+	return p.name
+}
+
 // providerAt is the function of that name, which also knows a server by the tokens that are for it.
 func (f *Finder) providerAt(host string) *provider {
 	if p := providerAt(host); p != nil {

@@ -1,0 +1,155 @@
+package metrics
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"idlepush"
+	"idlepush/registry"
+	"idlepush/watcher"
+)
+
+// collector collects the state of the store, the mailboxes and the queues.
+type collector struct {
+	store *registry.Store
+	pool  *watcher.Pool
+	room  func() (bytes uint64, known bool)
+}
+
+var (
+	mailboxes   = describe("mailboxes", "Mailboxes by state; disabled: nobody watches it.", "state")
+	sessions    = describe("sessions", "Open connections with mail servers.")
+	silence     = describe("session_silent_seconds", "The longest time since an open session has heard from its server.")
+	interval    = describe("session_interval_seconds", "How long a connection may be silent, as learned: the shortest (0), the median (0.5) and the longest (1).", "quantile")
+	devices     = describe("devices", "Devices by transport and state.", "transport", "state")
+	backlog     = describe("queue_deliveries", "Deliveries in the queues; held: back by quiet hours or a burst.", "held")
+	oldest      = describe("queue_oldest_seconds", "Age of the oldest delivery that is not held back.")
+	pausedLanes = describe("lanes_paused", "Push services that are paused because they fail as a whole.", "transport")
+	storeReady  = describe("store_ready", "1 if the store can be read and its last commit succeeded.")
+	dataRoom    = describe("data_free_bytes", "Free bytes on the disk of the data folder.")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("idlepush_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{mailboxes, sessions, silence, interval, devices, backlog, oldest, pausedLanes, storeReady, dataRoom} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	var gauge gauge = func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	ready := 1.0
+	if c.store.Ready() != nil {
+		ready = 0
+	}
+	gauge(storeReady, ready)
+	if room, known := c.room(); known {
+		gauge(dataRoom, float64(room))
+	}
+	now := time.Now()
+	for _, collect := range []part{c.mailboxes, c.queues, c.devices} {
+		if err := collect(gauge, now); err != nil {
+			to <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
+		}
+	}
+}
+
+// gauge takes the value of a metric.
+type gauge func(d *prometheus.Desc, value float64, labels ...string)
+
+// part collects a part of the metrics, as they are at now.
+type part func(gauge gauge, now time.Time) error
+
+// mailboxes collects the states of the mailboxes and their sessions.
+func (c *collector) mailboxes(gauge gauge, now time.Time) error {
+	accounts, err := c.store.Mail.Accounts()
+	if err != nil {
+		return err
+	}
+	states := map[string]int{"disabled": 0}
+	for _, s := range []idlepush.State{idlepush.StateNew, idlepush.StateWatching, idlepush.StatePolling, idlepush.StateRetrying, idlepush.StateAttention} {
+		states[string(s)] = 0
+	}
+	open, silent, intervals := 0, time.Duration(0), []time.Duration(nil)
+	for _, a := range accounts {
+		if !a.Enabled {
+			states["disabled"]++
+			continue
+		}
+		states[string(a.Status.State)]++
+		live := c.pool.Live(a.ID)
+		if open += live.Connections; live.Connections > 0 {
+			silent = max(silent, now.Sub(live.LastByte))
+		}
+		if live.Interval > 0 {
+			intervals = append(intervals, live.Interval)
+		}
+	}
+	for state, n := range states {
+		gauge(mailboxes, float64(n), state)
+	}
+	gauge(sessions, float64(open))
+	gauge(silence, silent.Seconds())
+	if n := len(intervals); n > 0 {
+		slices.Sort(intervals)
+		gauge(interval, intervals[0].Seconds(), "0")
+		gauge(interval, intervals[n/2].Seconds(), "0.5")
+		gauge(interval, intervals[n-1].Seconds(), "1")
+	}
+	return nil
+}
+
+// queues collects what waits to be sent, and the lanes that do not work.
+func (c *collector) queues(gauge gauge, now time.Time) error {
+	waits, held, since, err := c.store.Outbox.Backlog()
+	if err != nil {
+		return err
+	}
+	gauge(backlog, float64(waits), "false")
+	gauge(backlog, float64(held), "true")
+	age := time.Duration(0)
+	if !since.IsZero() {
+		age = max(0, now.Sub(since))
+	}
+	gauge(oldest, age.Seconds())
+	lanes, err := c.store.Devices.Lanes()
+	if err != nil {
+		return err
+	}
+	paused := make(map[string]int)
+	for _, l := range lanes {
+		transport, _, _ := strings.Cut(l.Name, " ")
+		paused[transport]++
+	}
+	for transport, n := range paused {
+		gauge(pausedLanes, float64(n), transport)
+	}
+	return nil
+}
+
+// devices collects the states of the devices.
+func (c *collector) devices(gauge gauge, _ time.Time) error {
+	list, err := c.store.Devices.List("")
+	if err != nil {
+		return err
+	}
+	type kind struct{ transport, state string }
+	kinds := make(map[kind]int)
+	for _, d := range list {
+		kinds[kind{string(d.Transport), string(d.Status.State)}]++
+	}
+	for k, n := range kinds {
+		gauge(devices, float64(n), k.transport, k.state)
+	}
+	return nil
+}

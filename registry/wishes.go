@@ -56,17 +56,37 @@ func visibleRowOf(tx *table.Tx, user, account string) (accountRow, error) {
 }
 
 // Wishes returns what the user wishes of the account, with mutes that have ended since the last
-// edit. It returns ErrNotFound unless the user sees the account.
+// edit, but without those of removed devices. It returns ErrNotFound unless the user sees the
+// account.
 func (s Accounts) Wishes(user, account string) (w ring.Wishes, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		a, err := visibleRowOf(tx, user, account)
 		if err != nil {
 			return err
 		}
-		w, err = readWishes(tx, viewerKey{id(user), id(account)}, a)
+		if w, err = readWishes(tx, viewerKey{id(user), id(account)}, a); err != nil {
+			return err
+		}
+		w.Mutes, err = mutesLeft(tx, id(user), w.Mutes)
 		return err
 	})
 	return w, err
+}
+
+// mutesLeft returns the mutes of the user without those of devices that the user no longer has.
+func mutesLeft(tx *table.Tx, user id, mutes []ring.Mute) (left []ring.Mute, err error) {
+	for _, m := range mutes {
+		there := m.Device == ""
+		if !there {
+			if there, err = devices.Has(tx, deviceKey{user, id(m.Device)}); err != nil {
+				return nil, err
+			}
+		}
+		if there {
+			left = append(left, m)
+		}
+	}
+	return left, nil
 }
 
 // SetWishes replaces what the user wishes of the account, but for the mutes, which stay. It returns
@@ -133,8 +153,8 @@ func (s Accounts) Unmute(user, account, mute string, now time.Time) error {
 	return err
 }
 
-// editWishes writes what edit returns for the wishes that are there, without mutes that have ended.
-// What was held back for the user's devices is decided again.
+// editWishes writes what edit returns for the wishes that are there, without mutes that have ended
+// or whose device is removed. What was held back for the user's devices is decided again.
 func (s Accounts) editWishes(user, account string, now time.Time, edit func(*table.Tx, ring.Wishes) (ring.Wishes, error)) (w ring.Wishes, err error) {
 	k, written, left := viewerKey{id(user), id(account)}, false, []id(nil)
 	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
@@ -174,6 +194,9 @@ func writeWishes(tx *table.Tx, k viewerKey, now time.Time, edit func(*table.Tx, 
 	}
 	is, err := readWishes(tx, k, a)
 	if err != nil {
+		return w, err
+	}
+	if is.Mutes, err = mutesLeft(tx, k.user, is.Mutes); err != nil {
 		return w, err
 	}
 	is.Mutes = slices.DeleteFunc(is.Mutes, func(m ring.Mute) bool { return !m.Until.IsZero() && !now.Before(m.Until) })

@@ -302,6 +302,7 @@ func TestMutes(t *testing.T) {
 	t.Run("a mute of the same replaces the one before", muteReplaced)
 	t.Run("there are so many, and those that have ended do not count", muteBound)
 	t.Run("a mute is of a device of one's own", muteDevice)
+	t.Run("a mute ends with its device, and counts no more", muteOfRemovedDevice)
 }
 
 func muteKept(t *testing.T) {
@@ -387,6 +388,35 @@ func muteBound(t *testing.T) {
 	}
 	if n := len(wishesOf(t, s, ann, a).Mutes); n != 1 {
 		t.Errorf("%d are kept", n)
+	}
+}
+
+func muteOfRemovedDevice(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	a, lost, kept := mailbox(t, s, ann, "ann@example.org"), phone(t, s, ann, "lost"), phone(t, s, ann, "kept")
+	mute := func(i int, device string) error {
+		_, err := s.Accounts.Mute(ann.ID, a.ID, ring.Mute{Of: ring.MuteSender, Sender: fmt.Sprint(i), Device: device}, dawn)
+		return err
+	}
+	for i := range ring.MaxMutes {
+		device := lost.ID
+		if i == 0 {
+			device = kept.ID
+		}
+		if err := mute(i, device); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Devices.Remove(lost, ""); err != nil {
+		t.Fatal(err)
+	}
+	if w := wishesOf(t, s, ann, a); len(w.Mutes) != 1 || w.Mutes[0].Device != kept.ID {
+		t.Errorf("%d mutes are left", len(w.Mutes))
+	}
+	if err := mute(ring.MaxMutes, ""); err != nil {
+		t.Errorf("the mutes of a removed device leave no room: %v", err)
 	}
 }
 

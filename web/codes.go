@@ -167,8 +167,10 @@ var Codes = []codes.Entry{
 	{Code: "field_bad_sound", Text: "This must be the name of a sound: letters, digits, and . _ - in between."},
 	{Code: "field_bad_person", Text: "This must be a mail address, or a domain such as @example.org; an international domain in its xn-- form."},
 	{Code: "field_bad_zone", Text: "This must be the IANA name of a time zone, such as Europe/Berlin."},
-	{Code: "field_bad_clock", Text: "This must be a time of day from 00:00 to 23:59."},
-	{Code: "field_quiet_too_long", Text: "Quiet hours that hold mail back may last {limit} hours at most. Let them end in between, or have mail shown without a sound."},
+	{Code: "field_bad_clock", Text: "This must be a time of day from 00:00 to 23:59, with two digits each, such as 05:00."},
+	{Code: "field_quiet_too_long", Text: "Quiet hours that hold mail back may last {limit} hours at most. Let them end in between, or have mail shown without a sound.", Cases: map[string]string{
+		caseWholeDays: "Quiet hours that hold mail back may last {limit} hours at most. Those that begin and end at the same time of day last a whole day each: let them end earlier, or have mail shown without a sound.",
+	}},
 	{Code: "field_not_time", Text: "This must be a time such as 2026-11-30T07:00:00Z."},
 	{Code: "field_past", Text: "This must be in the future."},
 	{Code: "field_too_late", Text: "This must be within {limit} days. Leave it out for ever."},

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -13,13 +14,12 @@ import (
 	"idlepush/ring"
 )
 
-// mute is mail that does not ring for a while. A token of device scope sees neither sender nor
-// title, which may be more than its device is told.
+// mute is mail that does not ring for a while.
 type mute struct {
 	ID     string    `json:"id"`
 	Of     string    `json:"of" enum:"mailbox,sender,conversation"`
 	Sender string    `json:"sender,omitempty" doc:"sender: the address"`
-	Title  string    `json:"title,omitempty" doc:"conversation: the subject of the mail by which it was muted"`
+	Title  string    `json:"title,omitempty" doc:"conversation: the subject of the mail by which it was muted; absent for an app whose device is not told it"`
 	Device string    `json:"device,omitempty" doc:"Id of the only device that is quiet; absent: all of the person"`
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until,omitzero" doc:"When it ends; absent: never"`
@@ -40,7 +40,7 @@ type oneMute struct {
 	Mute string `path:"mute"`
 }
 
-// maxMuteDays is for how many days something can be muted that is not muted for ever.
+// maxMuteDays is how many days a mute with an end can last.
 const maxMuteDays = 366
 
 func muteOf(m ring.Mute) mute {
@@ -53,7 +53,7 @@ func (h *wishHandlers) createMute(_ context.Context, c caller, in *edit[newMute]
 		return nil, err
 	}
 	now := time.Now()
-	m, err := h.requestedMute(c, a.ID, in.Body, now)
+	m, by, err := h.requestedMute(c, a.ID, in.Body, now)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +62,18 @@ func (h *wishHandlers) createMute(_ context.Context, c caller, in *edit[newMute]
 		return nil, notAdded(err, "too_many_mutes")
 	}
 	out := muteOf(m)
-	if c.scope == device {
-		out.Sender, out.Title = "", ""
+	if in.Body.Notification != "" && by.From == "" {
+		out.Sender = ""
+	}
+	if by.Subject == "" {
+		out.Title = ""
 	}
 	return &body[mute]{out}, nil
 }
 
-// requestedMute returns the mute of a request.
-func (h *wishHandlers) requestedMute(c caller, account string, in newMute, now time.Time) (m ring.Mute, err error) {
+// requestedMute returns the mute of a request, and what the caller may see of the mail by which it
+// is made, if there is one.
+func (h *wishHandlers) requestedMute(c caller, account string, in newMute, now time.Time) (m ring.Mute, by idlepush.Content, err error) {
 	m = ring.Mute{Of: ring.MuteOf(in.Of), Device: in.Device}
 	if in.Until != nil {
 		m.Until = *in.Until
@@ -80,33 +84,33 @@ func (h *wishHandlers) requestedMute(c caller, account string, in newMute, now t
 		if errors.Is(err, registry.ErrNotFound) {
 			f.add(fault("device", "field_unknown_device"))
 		} else if err != nil {
-			return m, err
+			return m, by, err
 		}
 	}
 	if err := f.err(); err != nil {
-		return m, err
+		return m, by, err
 	}
 	if in.Notification == "" {
 		m.Sender, _ = senderOf(in.Sender)
-		return m, nil
+		return m, by, nil
 	}
 	n, err := h.notifications.seenMail(c, account, in.Notification)
 	if errors.Is(err, registry.ErrNotFound) {
 		err = fault("notification", "field_unknown_mail")
 	}
 	if err != nil {
-		return m, err
+		return m, by, err
 	}
 	switch {
 	case !slices.Contains(mutesOf(n), in.Of):
-		return m, fault("notification", "field_not_muted").with(codes.Case, in.Of)
+		return m, by, fault("notification", "field_not_muted").with(codes.Case, in.Of)
 	case m.Of == ring.MuteSender:
 		m.Sender = n.Facts.From
 	default:
 		thread := n.Facts.Thread
-		m.Thread, m.Title = slices.Compact([]string{thread[0], thread[len(thread)-1]}), n.Content.Subject
+		m.Thread, m.Title = slices.Compact([]string{thread[0], thread[len(thread)-1]}), cmp.Or(n.Content.Subject, n.Facts.Subject)
 	}
-	return m, nil
+	return m, n.Content, nil
 }
 
 // faults returns the faults of the request that can be found without the store.
@@ -149,7 +153,7 @@ func mutesOf(n idlepush.Notification) (list []string) {
 	return append(list, string(ring.MuteMailbox))
 }
 
-// deleteMute ends a mute. With a token of device scope it is one of its device only.
+// deleteMute ends a mute. A token of device scope ends only those of its device.
 func (h *wishHandlers) deleteMute(_ context.Context, c caller, in *oneMute) (*struct{}, error) {
 	if _, err := h.accounts.visibleAccount(c, in.ID); err != nil {
 		return nil, err

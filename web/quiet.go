@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/codes"
 	"idlepush/ring"
 )
 
@@ -32,8 +33,8 @@ type quiet struct {
 // hours are quiet hours that begin on some days of the week.
 type hours struct {
 	Days []string `json:"days" minItems:"1" maxItems:"7" enum:"mon,tue,wed,thu,fri,sat,sun" doc:"On which they begin"`
-	From string   `json:"from" minLength:"5" maxLength:"5" doc:"Time of day in the zone, from 00:00 to 23:59"`
-	To   string   `json:"to" minLength:"5" maxLength:"5" doc:"The same. If it is not after from, they end on the next day"`
+	From string   `json:"from" maxLength:"20" doc:"Time of day in the zone, from 00:00 to 23:59"`
+	To   string   `json:"to" maxLength:"20" doc:"The same. If it is not after from, they end on the next day; the same as from: after a whole day"`
 }
 
 // weekdays are the days of hours, in the order of time.Weekday.
@@ -77,8 +78,8 @@ func (h *wishHandlers) wishesOn(c caller, id string) (d idlepush.Device, w ring.
 	return d, w, seen, err
 }
 
-// unknownFolders returns the faults of mailboxes that are not seen, and of folders that they
-// neither watch nor had before.
+// unknownFolders returns the faults of mailboxes that the user does not see, and of folders that
+// are neither watched nor chosen already.
 func unknownFolders(folders, before map[string][]string, seen map[string]idlepush.Account) (f faults) {
 	for _, id := range slices.Sorted(maps.Keys(folders)) {
 		a, ok := seen[id]
@@ -93,8 +94,8 @@ func unknownFolders(folders, before map[string][]string, seen map[string]idlepus
 	return f
 }
 
-// deviceWishesOf returns the wishes for an answer, without the folders of mailboxes that are not
-// seen any more.
+// deviceWishesOf returns the wishes for an answer, without the folders of mailboxes that the user no
+// longer sees.
 func deviceWishesOf(w ring.DeviceWishes, seen map[string]idlepush.Account) deviceWishes {
 	out := deviceWishes{Revision: w.Revision, Folders: map[string][]string{}}
 	for id, folders := range w.Folders {
@@ -108,7 +109,7 @@ func deviceWishesOf(w ring.DeviceWishes, seen map[string]idlepush.Account) devic
 	return out
 }
 
-// wishes returns the wishes of the request and its faults, but for those of the folders.
+// wishes returns the wishes of the request and its faults. unknownFolders finds more of them.
 func (in deviceWishes) wishes() (w ring.DeviceWishes, f faults) {
 	w = ring.DeviceWishes{Revision: in.Revision}
 	if in.Quiet != nil {
@@ -140,7 +141,7 @@ func quietOf(q ring.Quiet) *quiet {
 
 func clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }
 
-// quiet returns the quiet hours and their faults. They are the field at.
+// quiet returns the quiet hours, which are in the field at, and their faults.
 func (q quiet) quiet(at string) (out ring.Quiet, f faults) {
 	out = ring.Quiet{Zone: q.Zone, Mode: ring.QuietMode(q.Mode), People: q.People, Attention: q.Attention}
 	if !isZone(q.Zone) {
@@ -163,16 +164,23 @@ func (q quiet) quiet(at string) (out ring.Quiet, f faults) {
 		out.Hours = append(out.Hours, h)
 	}
 	if out.Mode == ring.QuietHold && f == nil && longest(out.Hours) > maxHold*60 {
-		f.add(fault(at+".hours", "field_quiet_too_long").with("limit", strconv.Itoa(maxHold)))
+		tooLong := fault(at+".hours", "field_quiet_too_long").with("limit", strconv.Itoa(maxHold))
+		if slices.ContainsFunc(out.Hours, func(h ring.Hours) bool { return h.From == h.To }) {
+			tooLong = tooLong.with(codes.Case, caseWholeDays)
+		}
+		f.add(tooLong)
 	}
 	return out, f
 }
 
-// maxHold is for how many hours without an end mail can be held back: it is worth delivering for
-// three days, and some of them are for the phone.
+// caseWholeDays is for quiet hours that last too long, of which some end when they begin.
+const caseWholeDays = "whole_days"
+
+// maxHold is how many hours mail can be held back without a break. It expires after three days, and
+// its phone may need some of them.
 const maxHold = 64
 
-// longest returns for how many minutes quiet hours last without an end, at most a week.
+// longest returns how many minutes quiet hours last without a break, at most a week.
 func longest(list []ring.Hours) (most int) {
 	const day, week = 24 * 60, 7 * 24 * 60
 	var quiet [week]bool
@@ -201,7 +209,7 @@ func longest(list []ring.Hours) (most int) {
 // zoneForm is that of all IANA names. Other files of a zone database begin with a small letter.
 var zoneForm = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
 
-// isZone reports whether the name is that of a time zone, and means the same on every machine.
+// isZone reports whether the name is that of a time zone which is the same on every machine.
 func isZone(name string) bool {
 	if !zoneForm.MatchString(name) || name == "Local" {
 		return false

@@ -13,7 +13,7 @@ import (
 	"idlepush/ring"
 )
 
-// trial is what somebody thinks of wishing.
+// trial has wishes to try in the place of those that are stored.
 type trial struct {
 	People    []string         `json:"people,omitempty" maxItems:"200" minLength:"1" maxLength:"254" doc:"As in the wishes of the account; absent: as they are"`
 	Rules     []rule           `json:"rules,omitempty" maxItems:"50" doc:"As in the wishes of the account; absent: as they are"`
@@ -21,14 +21,14 @@ type trial struct {
 	Quiet     map[string]quiet `json:"quiet,omitempty" maxProperties:"50" doc:"Quiet hours by the id of a device; of a device that is absent, as they are"`
 }
 
-// triedWeek is how the mail of the last days would have rung.
+// triedWeek says how the mail of the last days would have rung.
 type triedWeek struct {
 	Since   time.Time     `json:"since" doc:"Since when all mail was looked at"`
 	Mails   []triedMail   `json:"mails" doc:"Newest first; at most 200"`
 	Devices []triedDevice `json:"devices" doc:"Own devices that the mailbox notifies"`
 }
 
-// triedDevice is how often a device would have rung.
+// triedDevice says how often a device would have rung.
 type triedDevice struct {
 	Device string `json:"device" doc:"Device id"`
 	Name   string `json:"name"`
@@ -49,14 +49,14 @@ type triedMail struct {
 	Devices []triedDecisions  `json:"devices" doc:"How it would have rung; none if it notifies nobody"`
 }
 
-// triedDecisions is how a mail would have rung on a device.
+// triedDecisions says how a mail would have rung on a device.
 type triedDecisions struct {
 	Device string   `json:"device" doc:"Device id"`
 	Before decision `json:"before" doc:"By the wishes as they are"`
 	After  decision `json:"after" doc:"By the trial"`
 }
 
-// replayed is how the mails would have rung on a device, in their order.
+// replayed says how the mails would have rung on a device, in their order.
 type replayed struct {
 	device        idlepush.Device
 	before, after ring.Replay
@@ -111,8 +111,8 @@ func (h *wishHandlers) tryRules(ctx context.Context, c caller, in *edit[trial]) 
 	return &body[triedWeek]{h.tried(mails, all, since)}, nil
 }
 
-// apply returns the wishes as they would be, and the faults of the trial. Rules can name these
-// folders.
+// apply returns the wishes as they would be, and the faults of the trial. folders are those that
+// rules can name.
 func (t trial) apply(w ring.Wishes, folders []string) (ring.Wishes, faults) {
 	people, f := peopleOf(t.People)
 	if t.People != nil {
@@ -158,8 +158,8 @@ const (
 	maxTried  = 200
 )
 
-// recent returns the newest mails of the last days that the caller may see, oldest first, and since
-// when these are all.
+// recent returns the newest mails of the last days that the caller may see, oldest first. None that
+// came after since is left out.
 func (h *wishHandlers) recent(ctx context.Context, c caller, a idlepush.Account, now time.Time) (mails []ring.Mail, since time.Time, err error) {
 	if a.Damaged() {
 		return nil, since, problem(http.StatusConflict, "account_damaged")

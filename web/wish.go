@@ -32,7 +32,7 @@ type rule struct {
 	Then action `json:"then"`
 }
 
-// match is what a mail must be for a rule. Texts match in any case and with any accents.
+// match says which mails a rule matches. Case and accents of texts do not matter.
 type match struct {
 	From       []string `json:"from,omitempty" minItems:"1" maxItems:"50" minLength:"1" maxLength:"200" doc:"The sender: an address, a domain such as @example.org, or a part of the name; of several, one"`
 	To         []string `json:"to,omitempty" minItems:"1" maxItems:"50" minLength:"1" maxLength:"200" doc:"The same of those in To and Cc"`
@@ -54,7 +54,7 @@ type action struct {
 	Content string `json:"content,omitempty" enum:"wake,sender,subject,preview" doc:"The highest content level of its notification; absent: that of the device"`
 }
 
-// wishHandlers serves what people wish, and shows what follows from that.
+// wishHandlers serves the wishes of people, and tries rules on past mail.
 type wishHandlers struct {
 	accounts      *accountHandlers
 	devices       *deviceHandlers
@@ -90,9 +90,8 @@ func (h *wishHandlers) putWishes(_ context.Context, c caller, in *edit[Wishes]) 
 	return &body[mutedWishes]{wishesOf(w, now)}, err
 }
 
-// foldersOf returns the folders that a rule can name: those that the mailbox watches, and those
-// that the wishes name already, so that the other rules can be changed when one of these is not
-// watched any more.
+// foldersOf returns the folders that a rule can name: those that the mailbox watches, and those that
+// rules name already. Without the latter, no rule could be changed once a folder is not watched.
 func foldersOf(watched []string, w ring.Wishes) []string {
 	folders := append([]string{}, watched...)
 	for _, r := range w.Rules {

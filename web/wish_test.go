@@ -34,6 +34,7 @@ func TestWishes(t *testing.T) {
 func TestDeviceWishes(t *testing.T) {
 	t.Parallel()
 	t.Run("what is put is what is shown", deviceWishesShown)
+	t.Run("what is wrong with quiet hours is said", quietFaults)
 	t.Run("a token of device scope has those of its device", deviceWishesOfToken)
 	t.Run("the folders of a mailbox end with its share", deviceWishesAfterShare)
 	t.Run("the longest quiet time counts over midnight and the week", longestQuiet)
@@ -208,6 +209,22 @@ func deviceWishesShown(t *testing.T) {
 	fatal(t, err)
 	if at := w.Quiet.Hours[0]; !reflect.DeepEqual(at, ring.Hours{Days: []time.Weekday{time.Monday, time.Friday}, From: 22 * 60, To: 7*60 + 5}) {
 		t.Errorf("the store has %v", at)
+	}
+}
+
+func quietFaults(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	ids := furnish(h)
+	for wrong, want := range map[*object]string{
+		{"days": weekdays, "from": "5:00", "to": "07:00"}:  "This must be a time of day from 00:00 to 23:59, with two digits each, such as 05:00.",
+		{"days": weekdays, "from": "12:00", "to": "12:00"}: "last a whole day each: let them end earlier",
+		{"days": weekdays, "from": "12:00", "to": ""}:      "such as 05:00.",
+	} {
+		a := h.call(h.anna.full, "PUT", "/devices/"+ids["DEVICE"]+"/wishes", quietly("hours", []object{*wrong}), 422)
+		if !strings.Contains(a.raw, want) {
+			t.Errorf("%v is answered with %s", *wrong, a.raw)
+		}
 	}
 }
 

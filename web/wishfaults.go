@@ -19,7 +19,7 @@ var (
 	soundForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 )
 
-// wishes returns the wishes of the request and its faults. Rules can name these folders.
+// wishes returns the wishes of the request and its faults. folders are those that rules can name.
 func (in Wishes) wishes(folders []string) (w ring.Wishes, f faults) {
 	w = ring.Wishes{Revision: in.Revision, Name: labelOf(in.Name), Color: strings.ToLower(in.Color), Sound: in.Sound, Otherwise: in.Otherwise.action()}
 	if in.Name != "" && w.Name == "" {
@@ -71,7 +71,7 @@ func rulesOf(in []rule, folders []string) (rules []ring.Rule, f faults) {
 	return rules, f
 }
 
-// faults returns the faults of a match, which is the field at. It can name these folders.
+// faults returns the faults of the match in the field at. folders are those that it can name.
 func (m match) faults(at string, folders []string) (f faults) {
 	texts := []struct {
 		field string
@@ -101,7 +101,7 @@ func (m match) faults(at string, folders []string) (f faults) {
 	return f
 }
 
-// folderFaults returns the fault of a field that is none of these folders.
+// folderFaults returns a fault unless the folder, which is in the field, is one of folders.
 func folderFaults(field, folder string, folders []string) (f faults) {
 	if !slices.Contains(folders, folder) {
 		f.add(fault(field, "field_unknown_folder").with(codes.Case, caseUnwatched))

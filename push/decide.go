@@ -185,7 +185,7 @@ func (q question) duringQuiet(d ring.Decision, passes bool) ring.Decision {
 	case d.Verdict == ring.Silent:
 		return d
 	}
-	d.Verdict, d.Loud = ring.Silent, false
+	d.Verdict, d.Until, d.Loud = ring.Silent, until, false
 	return decided(d, codeQuiet, "silent", map[string]string{"until": q.localText(until)})
 }
 

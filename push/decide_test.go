@@ -159,7 +159,7 @@ func brief(d ring.Decision) string {
 	if d.Loud {
 		words[0] += " loud"
 	}
-	if !d.Until.IsZero() {
+	if d.Verdict == ring.Held {
 		words = append(words, "for "+d.Until.Sub(late).String())
 	}
 	if d.Content != "" {
@@ -266,7 +266,8 @@ func decideAnything(t *testing.T) {
 		if again := decide(q); !reflect.DeepEqual(d, again) {
 			t.Errorf("%+v is decided as %+v, and then as %+v", q, d, again)
 		}
-		if held := d.Verdict == ring.Held; held != d.Until.After(q.now) || !held && !d.Until.IsZero() || d.Loud && d.Verdict != ring.Now {
+		passes := d.Verdict == ring.Held || d.Verdict == ring.Silent && d.Code == codeQuiet
+		if passes != d.Until.After(q.now) || !passes && !d.Until.IsZero() || d.Loud && d.Verdict != ring.Now {
 			t.Errorf("%+v: %+v", q, d)
 		}
 		if d.Verdict == ring.Held {

@@ -25,6 +25,7 @@ func TestQuietNight(t *testing.T) {
 	t.Run("what is held for three days ends, and says what held it", quietForDays)
 	t.Run("a mail without words is decided again once it has them", quietFilledIn)
 	t.Run("much mail that is silent makes a silent summary", silentSummary)
+	t.Run("silence of quiet hours ends with them, and that of a rule does not", silencePasses)
 }
 
 // everyNight are quiet hours from 22:00 to 7:00 in Berlin.
@@ -360,38 +361,5 @@ func quietFilledIn(t *testing.T) {
 		}
 		untilClock(t, "2000-01-02 12:00")
 		h.wantRang(phone, "02 00:00 mail vip@example.org", "02 07:00 mail a@example.org")
-	})
-}
-
-func silentSummary(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		h.limit = 2
-		phone := h.phone("phone")
-		h.wish(func(w *ring.Wishes) {
-			w.Rules = []ring.Rule{{If: ring.Match{From: []string{"list@example.org"}}, Then: ring.Action{Ring: ring.VolumeSilent}}}
-		})
-		h.run()
-		for range 5 {
-			h.mailFrom("list@example.org")
-		}
-		after(time.Hour)
-		var last string
-		for _, p := range h.sends() {
-			last = p.message.ID
-		}
-		if d := h.delivery(last, phone); d.Decision.Verdict != ring.Silent || d.Decision.Code != codeSilent {
-			t.Errorf("the summary stands as %+v", d)
-		}
-		for range 4 {
-			h.mailFrom("list@example.org")
-		}
-		h.mailFrom("ann@example.org")
-		after(time.Hour)
-		sends := h.sends()
-		if d := h.delivery(sends[len(sends)-1].message.ID, phone); d.Decision.Code != "" {
-			t.Errorf("a summary with mail that rings stands as %+v", d)
-		}
 	})
 }

@@ -131,7 +131,7 @@ func (r *replay) endHold(at time.Time) {
 	sum := replayItem{kind: idlepush.KindSummary, silent: true, since: at}
 	for _, it := range shown {
 		sum.mails = append(sum.mails, it.mails...)
-		sum.silent = sum.silent && it.d.Verdict == ring.Silent
+		sum.silent = sum.silent && it.d.StaysSilent()
 	}
 	for _, i := range sum.mails {
 		r.Summed[i] = true

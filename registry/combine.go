@@ -71,7 +71,7 @@ func (o Outbox) combineInto(set *queueSet, q *queue, of subqueueKey, rows []comb
 		if r.Value.Kind == idlepush.KindMail {
 			n.Count++
 		}
-		silent = silent && r.by.Verdict == ring.Silent
+		silent = silent && r.by.StaysSilent()
 		n.Clear = append(n.Clear, r.clear...)
 		r.Value.State, r.Value.At, r.Value.Into = idlepush.DeliveryCombined, now, n.ID
 		r.Value.Attempts, r.Value.MaybeDelivered, r.Value.Code, r.Value.Params = 0, false, "", nil

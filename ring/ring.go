@@ -47,7 +47,7 @@ const (
 // Decision is what was decided about a mail on a device.
 type Decision struct {
 	Verdict Verdict
-	Until   time.Time // held: when it is decided again
+	Until   time.Time // held: when it is decided again; silent: when that passes; zero: it does not
 	// Loud has it break through the quiet of the phone, where its platform lets it.
 	Loud    bool
 	Content string // the highest content level; empty: that of the device
@@ -59,6 +59,9 @@ type Decision struct {
 
 // Shows reports whether something is shown, with or without a sound.
 func (v Verdict) Shows() bool { return v == Now || v == Silent }
+
+// StaysSilent reports whether what was decided on is silent at any time, not only for quiet hours.
+func (d Decision) StaysSilent() bool { return d.Verdict == Silent && d.Until.IsZero() }
 
 // Mail is a mail of the last days, of which it is asked how it would have rung.
 type Mail struct {

@@ -61,7 +61,7 @@ type Delivery struct {
 // decision is what was decided about a notification on a device.
 type decision struct {
 	Verdict string            `json:"verdict" enum:"now,held,silent,not" doc:"now: it rings; held: it waits; silent: it is shown without a sound; not: it is not shown"`
-	Until   time.Time         `json:"until,omitzero" doc:"held: when it is decided again"`
+	Until   time.Time         `json:"until,omitzero" doc:"held: when it is decided again; silent: when that passes; absent: it does not"`
 	Summed  bool              `json:"summed,omitempty" doc:"POST /accounts/{id}/rules/try: a summary counts it instead"`
 	Code    codes.Code        `json:"code,omitempty" doc:"What decided that, for programs; absent: nothing asks for anything else than to ring"`
 	Params  map[string]string `json:"params,omitempty" doc:"The parameters of the code"`

@@ -59,5 +59,5 @@ function verdict(decision) {
 	if (decision.summed) {
 		return texts.trySummed;
 	}
-	return decision.code === "quiet_hours" && until ? texts.tryQuiet(until) : because(texts.tryVerdicts[decision.verdict](until), decision);
+	return decision.code === "quiet_hours" && decision.verdict === "held" ? texts.tryQuiet(until) : because(texts.tryVerdicts[decision.verdict](until), decision);
 }

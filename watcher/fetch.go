@@ -20,7 +20,7 @@ import (
 // quoted.
 const (
 	basicItems  = "UID FLAGS INTERNALDATE RFC822.SIZE "
-	fieldItems  = "BODY.PEEK[HEADER.FIELDS (" + message.Fields + ")]"
+	fieldItems  = "BODY.PEEK[HEADER.FIELDS (" + message.Fields + ")]<0.65536>"
 	headerItems = "BODY.PEEK[HEADER]<0.65536>" // for servers that find no fields at all
 	textItems   = " BODY.PEEK[TEXT]<0.4096>"
 )
@@ -144,6 +144,10 @@ func (ft *fetcher) fetchGroup(t terms, uids []imap.UID) (got, missing []wire.Mai
 	ids, conn := t.folder.ids(uids), ft.reader.conn
 	answers, err := ft.ask(uids, items)
 	said, refused := errors.AsType[*imap.Error](err)
+	if refused && said.Type == imap.StatusResponseTypeBad && !ft.wholeHeaders {
+		ft.wholeHeaders = true // it may not know a part of single fields
+		return ft.fetchGroup(t, uids)
+	}
 	switch {
 	case conn.Cause() != nil:
 		ft.failures.messages.record(ids, err)
@@ -222,6 +226,13 @@ func (ft *fetcher) describe(m wire.Mail, t terms) (registry.Message, error) {
 	if !m.Date.IsZero() && t.now.Sub(m.Date) > lateBy && !ft.failures.messages.wasRefused(t.folder.id(m.UID)) {
 		ft.late++
 	}
+	more := func(uids []imap.UID, items string) ([]wire.Mail, error) {
+		answer, err := ft.fetchMore(t.folder, uids[0], items)
+		return []wire.Mail{answer}, err
+	}
+	if err := fetchCut([]wire.Mail{m}, more); err != nil {
+		return registry.Message{}, err
+	}
 	flag := flagged(m.Flags)
 	fields := header(m)
 	if fields != nil {
@@ -291,6 +302,9 @@ func (ft *fetcher) recent(f *folder) (fingerprints []string, err error) {
 	}
 	for step := range slices.Chunk(uids, batch) {
 		answers, err := ft.fetchRefusable(step, basicItems+fieldItems)
+		if err == nil {
+			err = fetchCut(answers, ft.fetchRefusable)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,7 @@ import (
 // Patterns for the answers to FETCH: the name of an item, and its value.
 const (
 	headerPart = `(?s)(BODY\[HEADER[^\]]*\](?:<0>)? )\{\d+\}\r\n.*?\r\n\r\n`
-	fieldsPart = `(?s)(BODY\[HEADER\.FIELDS[^\]]*\] )\{\d+\}\r\n.*?\r\n\r\n`
+	fieldsPart = `(?s)(BODY\[HEADER\.FIELDS[^\]]*\](?:<0>)? )\{\d+\}\r\n.*?\r\n\r\n`
 	textPart   = `(?s)(BODY\[TEXT\]<0> )\{\d+\}\r\nBring the engine.\r\n`
 )
 
@@ -42,6 +42,7 @@ func TestOddFetch(t *testing.T) {
 		"has a keyword beyond ASCII":              {mail: imaptest.Message{Flags: "Café Perso/Travail"}},
 		"sends NO behind all that it was to send": {odd: edited("UID FETCH", ` OK done`, " NO some of the messages no longer exist")},
 		"finds no field whose name is quoted":     {odd: answersSome("UID FETCH", holding(`FIELDS ("`), "TAG OK done\r\n")},
+		"takes no part of single fields":          {odd: answersSome("UID FETCH", holding(")]<"), "TAG BAD expected )\r\n")},
 		"finds no single fields":                  {odd: edited("UID FETCH", fieldsPart, "${1}{2}\r\n\r\n")},
 		"sends NIL for the header":                {odd: headerIs("NIL"), want: headless},
 		"has an empty header":                     {odd: headerIs("{0}\r\n"), want: headless},

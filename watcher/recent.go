@@ -229,13 +229,16 @@ func uidsOf(list []*recentMail) []imap.UID {
 func (l lookback) headers(ctx context.Context, uids []imap.UID) (map[imap.UID]wire.Mail, error) {
 	said, blank := make(map[imap.UID]wire.Mail), true
 	answers, err := l.ask(ctx, uids, l.items(terms{level: idlepush.LevelPreview}))
+	if err == nil {
+		err = fetchCut(answers, func(uids []imap.UID, items string) ([]wire.Mail, error) { return l.ask(ctx, uids, items) })
+	}
 	for _, m := range answers {
 		if fields := header(m); fields != nil {
 			said[m.UID] = m
 			blank = blank && len(bytes.TrimSpace(fields)) == 0
 		}
 	}
-	if err == nil && len(said) > 0 && blank && !l.wholeHeaders {
+	if err == nil && blank && !l.wholeHeaders {
 		l.wholeHeaders = true
 		return l.headers(ctx, uids)
 	}

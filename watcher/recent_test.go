@@ -190,6 +190,7 @@ func recentOdd(t *testing.T) {
 		"lists the parts":             {partsAre(parts + "\r\nTAG OK done"), sure},
 		"does not list the parts":     {partsAre("TAG NO cannot"), guess},
 		"nests the parts too deep":    {partsAre("* 2 FETCH (UID 2 BODYSTRUCTURE " + strings.Repeat("(", 40)), guess},
+		"takes no part of fields":     {answersSome("UID FETCH", holding(")]<"), "TAG BAD expected )\r\n"), guess},
 		"finds no single fields":      {edited("UID FETCH", fieldsPart, "${1}{2}\r\n\r\n"), guess},
 		"sends UID after the body":    {edited("UID FETCH", `(?s)\((UID \d+) (.*)\)\r\n`, "($2 $1)\r\n"), guess},
 		"refuses to search":           {answers("UID SEARCH", "TAG NO cannot\r\n"), guess},

@@ -52,6 +52,7 @@ type Notification struct {
 	Clear      []string   // clear: the stable ids to take away
 	Count      int        // summary: how many mails it stands for
 	Read       int        // summary: how many of them were cleared since
+	Mails      []string   // summary: the stable ids of mails that it counts, newest first; of History.Get alone
 	Deliveries []Delivery // one per device that it was queued for, in no order
 
 	// The place of the mail.
@@ -92,4 +93,5 @@ type Delivery struct {
 	DeliveredBefore time.Time     // pending: when it came with less content; zero: it did not
 	HeldUntil       time.Time     // pending: it is held back until then; zero: it is not
 	Decision        ring.Decision // the last about it; see its Code
+	Outdated        bool          // what decided was changed or taken back since
 }

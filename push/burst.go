@@ -60,9 +60,9 @@ func (d *Dispatcher) about(w registry.Work, now time.Time) func(registry.Work) r
 	return func(w registry.Work) ring.Decision {
 		n, opens := w.Notification, d.limit(w).opens(w.NotifiedAt, now)
 		by := decide(question{kind: n.Kind, account: n.Account, folder: n.Folder, facts: foldFacts(n.Facts), wishes: wishes, silent: w.OnlySilent,
-			held: w.Decision.Verdict == ring.Held, device: w.Device.ID, on: w.DeviceWishes, opens: opens, now: now})
+			before: w.Decision, device: w.Device.ID, on: w.DeviceWishes, opens: opens, now: now})
 		if by.Verdict.Shows() && opens.After(now) && !n.Kind.IsOfMail() {
-			return ring.Decision{Verdict: ring.Held, Until: opens}
+			return ring.Decision{Verdict: ring.Held, Until: opens, Waited: by.Waited}
 		}
 		return by
 	}

@@ -17,9 +17,9 @@ type question struct {
 	account string // id
 	folder  string // empty: of no single folder
 	facts   foldedFacts
-	wishes  foldedWishes // of the device's user, of the account
-	silent  bool         // of a summary: all mail that it counts is silent
-	held    bool         // it is held back already
+	wishes  foldedWishes  // of the device's user, of the account
+	silent  bool          // of a summary: all mail that it counts is silent
+	before  ring.Decision // the last; zero: there was none
 
 	device string            // id
 	on     ring.DeviceWishes // of the device
@@ -40,38 +40,51 @@ const (
 )
 
 // decide returns how the notification rings on the device. Folders, mutes and rules say whether it
-// does, quiet hours and burst-limit say when. Mail of People comes through the latter two, and what
-// is to be done otherwise, if no rule matches, does not silence it. What is held is held until a
-// time after now, and is decided again then. Until then it is not given up: a mute or a rule may be
-// taken back before.
+// does, quiet hours and burst-limit say when. Mail of People comes through the latter two. It rings
+// although all that no rule matches is to be silent.
+//
+// What is held is held until a time after now, and is decided again then. Until then it is not
+// given up: a mute or a rule may be taken back before.
 func decide(q question) ring.Decision {
-	d, passes := ring.Decision{Verdict: ring.Now}, false
-	switch q.kind {
-	case idlepush.KindMail:
-		d, passes = q.decideMail()
-	case idlepush.KindSummary:
-		d = q.decideSummary()
-	case idlepush.KindAttention:
-	default:
+	d, passes := q.verdict()
+	if d.Verdict != ring.Not {
+		d = q.wait(d, passes)
+	} else if q.before.Verdict == ring.Held {
+		if still := q.wait(ring.Decision{Verdict: ring.Now}, false); still.Verdict == ring.Held {
+			d = still
+		}
+	}
+	if d.Waited = q.before.WaitedUntil(q.now); d.Verdict != ring.Held {
 		return d
 	}
-	if d.Verdict != ring.Not {
-		return q.wait(d, passes)
-	}
-	if q.held {
-		if still := q.wait(ring.Decision{Verdict: ring.Now}, false); still.Verdict == ring.Held {
-			return still
-		}
+	if d.Since = q.now; q.before.Verdict == ring.Held && q.before.Code == d.Code {
+		d.Since, d.Waited = q.before.Since, q.before.Waited
 	}
 	return d
 }
 
+// verdict returns how the notification rings at a time that is not quiet. passes reports whether it
+// comes through quiet hours and burst-limit.
+func (q question) verdict() (d ring.Decision, passes bool) {
+	switch q.kind {
+	case idlepush.KindMail:
+		return q.decideMail()
+	case idlepush.KindSummary:
+		return q.decideSummary(), false
+	}
+	return ring.Decision{Verdict: ring.Now}, false
+}
+
 // wait returns the decision d, or that quiet hours or burst-limit hold the notification back.
 func (q question) wait(d ring.Decision, passes bool) ring.Decision {
+	if !q.kind.IsOfMail() && q.kind != idlepush.KindAttention {
+		return d
+	}
 	d = q.duringQuiet(d, passes)
 	if d.Verdict == ring.Held || passes || q.kind == idlepush.KindAttention || !q.opens.After(q.now) {
 		return d
 	}
+	d.By = ring.Source{}
 	return q.hold(d, q.opens, codeBurst)
 }
 
@@ -82,6 +95,7 @@ func (q question) decideMail() (d ring.Decision, passes bool) {
 		return d, false
 	}
 	important := q.wishes.includesPerson(q.facts)
+	by := ring.Source{Rules: q.wishes.RulesSince}
 	then, code, params := q.wishes.Otherwise, codeOtherwise, map[string]string(nil)
 	if i := slices.IndexFunc(q.wishes.Rules, func(r ring.Rule) bool { return matches(r.If, q.folder, q.facts) }); i >= 0 {
 		then, code, params = q.wishes.Rules[i].Then, codeRule, map[string]string{"rule": strconv.Itoa(i + 1)}
@@ -91,19 +105,20 @@ func (q question) decideMail() (d ring.Decision, passes bool) {
 	d = ring.Decision{Verdict: ring.Now, Content: then.Content}
 	switch then.Ring {
 	case ring.VolumeNot:
-		return decided(ring.Decision{Verdict: ring.Not}, code, "not", params), false
+		return decided(ring.Decision{Verdict: ring.Not, By: by}, code, "not", params), false
 	case ring.VolumeSilent:
-		d.Verdict = ring.Silent
+		d.Verdict, d.By = ring.Silent, by
 		return decided(d, code, "silent", params), important
 	case ring.VolumeLoud:
-		d.Loud = true
+		d.Loud, d.By = true, by
 		return decided(d, code, "loud", params), true
 	}
 	if important {
-		d.Loud = true
+		d.Loud, d.By = true, by
 		return decided(d, codeThrough, "people", nil), true
 	}
 	if code == codeRule {
+		d.By = by
 		d = decided(d, code, "ring", params)
 	}
 	return d, false
@@ -124,13 +139,14 @@ func (q question) decideSummary() ring.Decision {
 func (q question) skip() (d ring.Decision, skipped bool) {
 	d.Verdict = ring.Not
 	if folders, listed := q.on.Folders[q.account]; listed && q.folder != "" && !hasFolder(folders, q.folder) {
-		d.Code = codeFolder
+		d.Code, d.By.Folders = codeFolder, q.on.FoldersSince
 		return d, true
 	}
 	m, muted := q.mute()
 	if !muted {
 		return d, false
 	}
+	d.By.Mute, d.Until = m.ID, m.Until
 	if m.Until.IsZero() {
 		return decided(d, codeMuted, string(m.Of)+"_for_ever", nil), true
 	}
@@ -166,11 +182,12 @@ func (q question) isOf(m ring.Mute) bool {
 
 // duringQuiet returns the decision d as the quiet hours of the device change it.
 func (q question) duringQuiet(d ring.Decision, passes bool) ring.Decision {
-	until := quietUntil(q.on.Quiet, q.now)
+	until, by := quietUntil(q.on.Quiet, q.now), ring.Source{Quiet: q.on.QuietSince}
 	switch {
 	case until.IsZero():
 		return d
 	case q.kind == idlepush.KindAttention && q.on.Quiet.Attention:
+		d.By = by
 		return decided(d, codeThrough, "attention", nil)
 	case passes && q.on.Quiet.People:
 		if d.Code == codeRule && d.Loud {
@@ -181,11 +198,12 @@ func (q question) duringQuiet(d ring.Decision, passes bool) ring.Decision {
 		}
 		return d
 	case q.on.Quiet.Mode != ring.QuietSilent:
+		d.By = by
 		return q.hold(d, until, codeQuiet)
 	case d.Verdict == ring.Silent:
 		return d
 	}
-	d.Verdict, d.Until, d.Loud = ring.Silent, until, false
+	d.Verdict, d.Loud, d.Until, d.By = ring.Silent, false, until, by
 	return decided(d, codeQuiet, "silent", map[string]string{"until": q.localText(until)})
 }
 

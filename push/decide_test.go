@@ -19,6 +19,8 @@ func TestDecide(t *testing.T) {
 	t.Parallel()
 	t.Run("each wish, and each pair of wishes that meet, is decided as the table says", decideTable)
 	t.Run("the table has each pair", decidePairs)
+	t.Run("what was held says what held it, since when and until when", decideAgain)
+	t.Run("it names what decided, so that a later change of that shows", decideSources)
 	t.Run("each code has its sentence, with its parameters", decideSentences)
 	t.Run("a hold ends, and who may come through is not held, whatever is wished", decideAnything)
 }
@@ -159,7 +161,7 @@ func brief(d ring.Decision) string {
 	if d.Loud {
 		words[0] += " loud"
 	}
-	if d.Verdict == ring.Held {
+	if !d.Until.IsZero() {
 		words = append(words, "for "+d.Until.Sub(late).String())
 	}
 	if d.Content != "" {
@@ -266,8 +268,9 @@ func decideAnything(t *testing.T) {
 		if again := decide(q); !reflect.DeepEqual(d, again) {
 			t.Errorf("%+v is decided as %+v, and then as %+v", q, d, again)
 		}
-		passes := d.Verdict == ring.Held || d.Verdict == ring.Silent && d.Code == codeQuiet
-		if passes != d.Until.After(q.now) || !passes && !d.Until.IsZero() || d.Loud && d.Verdict != ring.Now {
+		held := d.Verdict == ring.Held
+		ends := held || d.Verdict == ring.Silent && d.Code == codeQuiet || !d.Until.IsZero()
+		if ends && !d.Until.After(q.now) || held != d.Since.Equal(q.now) || d.Loud && d.Verdict != ring.Now {
 			t.Errorf("%+v: %+v", q, d)
 		}
 		if d.Verdict == ring.Held {
@@ -299,5 +302,75 @@ func checkHoldEnds(t *testing.T, q question, d ring.Decision) {
 	}
 	if again := decide(q); again.Verdict == ring.Held && !endless {
 		t.Errorf("%+v was held until now, and is then: %+v", q, again)
+	}
+}
+
+func decideAgain(t *testing.T) {
+	t.Parallel()
+	at := func(after time.Duration) time.Time { return late.Add(after) }
+	held := func(code codes.Code, since, until time.Duration) ring.Decision {
+		return ring.Decision{Verdict: ring.Held, Code: code, Since: at(since), Until: at(until)}
+	}
+	again := held(codeQuiet, -time.Hour, time.Hour)
+	again.Waited = &ring.Wait{Code: codeBurst, Since: at(-2 * time.Hour), Until: at(-time.Hour)}
+	shown := ring.Decision{Verdict: ring.Now, Waited: again.Waited}
+	for _, c := range []struct {
+		name   string
+		given  string
+		before ring.Decision
+		since  time.Duration // if it is held
+		waited *ring.Wait
+	}{
+		{"for the first time", "hold", ring.Decision{}, 0, nil},
+		{"quiet hours that go on", "hold", held(codeQuiet, -time.Hour, time.Minute), -time.Hour, nil},
+		{"quiet hours that have ended", "not quiet", held(codeQuiet, -time.Hour, 8*time.Hour), 0, &ring.Wait{Code: codeQuiet, Since: at(-time.Hour), Until: at(8 * time.Hour)}},
+		{"quiet hours that a person has ended", "", held(codeQuiet, -time.Hour, 8*time.Hour), 0, &ring.Wait{Code: codeQuiet, Since: at(-time.Hour), Until: late}},
+		{"a burst that ends in quiet hours", "hold", held(codeBurst, -time.Minute, 0), 0, &ring.Wait{Code: codeBurst, Since: at(-time.Minute), Until: late}},
+		{"a burst after that", "burst", again, 0, &ring.Wait{Code: codeQuiet, Since: at(-time.Hour), Until: late}},
+		{"quiet hours that go on after a burst", "hold", again, -time.Hour, again.Waited},
+		{"another try", "", shown, 0, shown.Waited},
+		{"a mute", "mailbox muted", held(codeQuiet, -time.Hour, 0), 0, &ring.Wait{Code: codeQuiet, Since: at(-time.Hour), Until: late}},
+		{"the limit of a service", "attention", held("", -time.Hour, 0), 0, nil},
+	} {
+		q := ask(t, c.given)
+		q.before = c.before
+		d := decide(q)
+		if !reflect.DeepEqual(d.Waited, c.waited) || d.Verdict == ring.Held && !d.Since.Equal(at(c.since)) {
+			t.Errorf("%s: since %v, after %+v; want %v, %+v", c.name, d.Since, d.Waited, at(c.since), c.waited)
+		}
+	}
+}
+
+func decideSources(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]ring.Source{
+		"":                           {},
+		"other folders":              {Folders: 3},
+		"mailbox muted":              {Mute: "mute"},
+		"rule rings":                 {Rules: 1},
+		"rule loud":                  {Rules: 1},
+		"rule silent":                {Rules: 1},
+		"rule not":                   {Rules: 1},
+		"else silent":                {Rules: 1},
+		"else not":                   {Rules: 1},
+		"person":                     {Rules: 1},
+		"person + hold, people":      {Rules: 1},
+		"hold":                       {Quiet: 2},
+		"rule rings + hold":          {Quiet: 2},
+		"hush":                       {Quiet: 2},
+		"rule loud + hush":           {Quiet: 2},
+		"rule silent + hush":         {Rules: 1},
+		"rule rings + burst":         {},
+		"hold, all pass + attention": {Quiet: 2},
+		"else wake":                  {},
+	} {
+		q := ask(t, given)
+		q.wishes.RulesSince, q.on.QuietSince, q.on.FoldersSince = 1, 2, 3
+		for i := range q.wishes.Mutes {
+			q.wishes.Mutes[i].ID = "mute"
+		}
+		if got := decide(q).By; got != want {
+			t.Errorf("%s is decided by %+v, want %+v", given, got, want)
+		}
 	}
 }

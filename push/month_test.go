@@ -140,7 +140,6 @@ type line struct {
 	zone   *time.Location
 	pushed []time.Time
 	held   []*fate
-	now    time.Time // of the last tick
 }
 
 // fate is what becomes of a mail on a telephone.
@@ -154,7 +153,10 @@ type fate struct {
 	at     time.Time // when it is shown, or the summary that counts it
 	why    codes.Code
 	which  string
-	count  int // how many mails the summary counts that takes it; 0: none does
+	until  time.Time  // when what decides that ends; zero: it does not
+	hold   ring.Wait  // what holds it back, until when it may be shown at the soonest
+	waited *ring.Wait // what held it back; nil: nothing did
+	count  int        // how many mails the summary counts that takes it; 0: none does
 }
 
 // opens returns when the burst-limit lets one more push pass.
@@ -163,6 +165,15 @@ func (l *line) opens() time.Time {
 		return time.Time{}
 	}
 	return l.pushed[len(l.pushed)-monthBurst].Add(time.Minute)
+}
+
+// quietEnds returns when the quiet hours end in which a time lies.
+func (l *line) quietEnds(at time.Time) time.Time {
+	end := at.Truncate(time.Minute)
+	for l.quiet(end.In(l.zone)) {
+		end = end.Add(time.Minute)
+	}
+	return end
 }
 
 // expected returns what the member wants of a mail at a time that is not quiet.
@@ -177,60 +188,109 @@ func (l *line) expected(f *fate) expected {
 	return expected{verdict: ring.Now}
 }
 
+// keep holds a mail back from a time on.
+func (l *line) keep(f *fate, why codes.Code, at, until time.Time) {
+	if f.hold.Code != "" && f.hold.Code != why {
+		l.letGo(f, at)
+	}
+	if f.hold.Code == "" {
+		f.hold = ring.Wait{Code: why, Since: at}
+	}
+	f.why, f.which, f.until, f.hold.Until = why, "", until, until
+}
+
+// letGo ends what holds a mail back.
+func (l *line) letGo(f *fate, at time.Time) {
+	f.waited = &ring.Wait{Code: f.hold.Code, Since: f.hold.Since, Until: at}
+	f.hold = ring.Wait{}
+}
+
+// show says why a mail shows at a time as it does. It returns how.
+func (l *line) show(f *fate, at time.Time) ring.Verdict {
+	e := l.expected(f)
+	f.why, f.which, f.until = e.why, e.which, time.Time{}
+	switch quiet := l.quiet(at.In(l.zone)); {
+	case !quiet || e.verdict == ring.Not:
+	case !(e.passes && l.people):
+		if e.verdict == ring.Now {
+			f.why, f.which, f.until = codeQuiet, "silent", l.quietEnds(at)
+		}
+		return ring.Silent
+	case e.why == codeRule:
+		f.why, f.which = codeThrough, "rule"
+	}
+	return e.verdict
+}
+
 // arrive decides on a mail at a time.
 func (l *line) arrive(f *fate, at time.Time) {
 	e := l.expected(f)
-	f.why, f.which = e.why, e.which
-	quiet, through := l.quiet(at.In(l.zone)), e.passes && l.people
+	verdict := l.show(f, at)
 	switch {
 	case e.verdict == ring.Not:
 		f.state, f.at = idlepush.DeliverySkipped, at
-		return
-	case quiet && !through && l.mode == ring.QuietHold:
-		f.why, f.which = codeQuiet, ""
+	case l.mode == ring.QuietHold && l.quiet(at.In(l.zone)) && !(e.passes && l.people):
+		l.keep(f, codeQuiet, at, l.quietEnds(at))
 		l.held = append(l.held, f)
-		return
-	case quiet && !through:
-		if e.verdict == ring.Now {
-			f.why, f.which = codeQuiet, "silent"
-		}
-		e.verdict = ring.Silent
-	case quiet && e.why == codeRule:
-		f.why = codeThrough
-		f.which = "rule"
-	}
-	if !e.passes && l.opens().After(at) {
-		f.why, f.which = codeBurst, ""
+	case !e.passes && l.opens().After(at):
+		l.keep(f, codeBurst, at, l.opens())
 		l.held = append(l.held, f)
-		return
+	default:
+		f.state, f.at, f.silent = idlepush.DeliveryDelivered, at, verdict == ring.Silent
+		l.pushed = append(l.pushed, at)
 	}
-	f.state, f.at, f.silent = idlepush.DeliveryDelivered, at, e.verdict == ring.Silent
-	l.pushed = append(l.pushed, at)
 }
 
-// tick goes on to a second: what was read leaves, and what is held is shown once it may be.
+// wakes returns when the first hold ends; zero: nothing is held.
+func (l *line) wakes() (first time.Time) {
+	for _, f := range l.held {
+		if first.IsZero() || f.hold.Until.Before(first) {
+			first = f.hold.Until
+		}
+	}
+	return first
+}
+
+// tick goes on to a time: what was read leaves, and what is held is shown once it may be.
 func (l *line) tick(at time.Time) {
-	l.now = at
 	l.held = slices.DeleteFunc(l.held, func(f *fate) bool {
 		if f.read.IsZero() || f.read.After(at) {
 			return false
 		}
 		f.state = idlepush.DeliveryCleared
+		l.letGo(f, at)
 		return true
 	})
+	if ends := l.wakes(); ends.IsZero() || ends.After(at) {
+		return
+	}
 	quiet := l.quiet(at.In(l.zone))
-	if len(l.held) == 0 || quiet && l.mode == ring.QuietHold || l.opens().After(at) {
+	if quiet && l.mode == ring.QuietHold || l.opens().After(at) {
+		for _, f := range l.held {
+			if quiet && l.mode == ring.QuietHold {
+				l.keep(f, codeQuiet, at, l.quietEnds(at))
+			} else {
+				l.keep(f, codeBurst, at, l.opens())
+			}
+		}
 		return
 	}
 	list := l.held
 	l.held = nil
+	for _, f := range list {
+		l.letGo(f, at)
+	}
 	if len(list) == 1 {
 		l.arrive(list[0], at)
 		return
 	}
-	silent := quiet || !slices.ContainsFunc(list, func(f *fate) bool { return l.expected(f).verdict != ring.Silent })
+	silent := true
 	for _, f := range list {
-		f.state, f.at, f.count, f.silent = idlepush.DeliveryCombined, at, len(list), silent
+		silent = l.show(f, at) == ring.Silent && silent
+		f.state, f.at, f.count = idlepush.DeliveryCombined, at, len(list)
+	}
+	for _, f := range list {
+		f.silent = silent
 	}
 	l.pushed = append(l.pushed, at)
 }
@@ -421,7 +481,7 @@ func (m *month) expect(phone, box int, list []letter, until time.Time) (fates []
 	}
 	slices.SortFunc(order, time.Time.Compare)
 	for _, at := range order {
-		for o := l.opens(); len(l.held) > 0 && o.After(l.now) && !o.After(at); o = l.opens() {
+		for o := l.wakes(); !o.IsZero() && !o.After(at); o = l.wakes() {
 			l.tick(o)
 		}
 		l.tick(at)
@@ -492,6 +552,7 @@ func (m *month) accountFor(f *fate, d idlepush.Device, pushes map[string][]sent)
 		m.Errorf("%s of %s is %s because of %q (%s), want %s because of %q (%s)", f.kind, d.Name, got.State, why, got.Decision.Params[codes.Case], f.state, f.why, f.which)
 		return
 	}
+	m.timesOf(f, d, got.Decision)
 	if why != "" {
 		if err := testCodes.Check(why, got.Decision.Params); err != nil {
 			m.Errorf("%s of %s: %v", f.kind, d.Name, err)
@@ -516,6 +577,22 @@ func (m *month) accountFor(f *fate, d idlepush.Device, pushes map[string][]sent)
 		m.Errorf("%s of %s, which is %s because of %q (%s), was shown silently: %v", f.kind, d.Name, f.state, f.why, f.which, !f.silent)
 	}
 }
+
+// timesOf fails the test unless the decision says until when it holds, and for how long what held
+// the mail.
+func (m *month) timesOf(f *fate, d idlepush.Device, by ring.Decision) {
+	m.Helper()
+	if !near(by.Until, f.until) {
+		m.Errorf("%s of %s, which is %s because of %q, is so until %v, want %v", f.kind, d.Name, f.state, f.why, by.Until, f.until)
+	}
+	waited, want := by.Waited, f.waited
+	if (waited == nil) != (want == nil) || want != nil && (waited.Code != want.Code || !near(waited.Since, want.Since) || !near(waited.Until, want.Until)) {
+		m.Errorf("%s of %s, which is %s because of %q, waited for %+v, want %+v", f.kind, d.Name, f.state, f.why, waited, want)
+	}
+}
+
+// near reports whether two times differ by less than what the store takes to write.
+func near(a, b time.Time) bool { return a.Sub(b).Abs() < time.Second }
 
 // isSilent reports whether the phone shows the message without a sound.
 func isSilent(m Message) bool {

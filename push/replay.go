@@ -59,7 +59,7 @@ type replayItem struct {
 // decide returns the item with the decision about it at a time.
 func (r *replay) decide(it replayItem, at time.Time) replayItem {
 	q := r.question
-	q.kind, q.silent, q.held, q.now, q.opens = it.kind, it.silent, it.d.Verdict == ring.Held, at, r.limit.opens(r.sent, at)
+	q.kind, q.silent, q.before, q.now, q.opens = it.kind, it.silent, it.d, at, r.limit.opens(r.sent, at)
 	if it.kind == idlepush.KindMail {
 		q.folder, q.facts = r.mails[it.mails[0]].Folder, r.facts[it.mails[0]]
 	}
@@ -130,6 +130,9 @@ func (r *replay) endHold(at time.Time) {
 	}
 	sum := replayItem{kind: idlepush.KindSummary, silent: true, since: at}
 	for _, it := range shown {
+		if it.kind == idlepush.KindMail {
+			r.Decisions[it.mails[0]] = it.d
+		}
 		sum.mails = append(sum.mails, it.mails...)
 		sum.silent = sum.silent && it.d.StaysSilent()
 	}

@@ -50,32 +50,33 @@ func replayTable(t *testing.T) {
 	}{
 		{"none", nil, ring.Wishes{}, ring.DeviceWishes{}, nil, 0},
 		{"without wishes", []ring.Mail{atNight("03 23:00:00", ann), atNight("04 06:59:59", ben)}, ring.Wishes{}, ring.DeviceWishes{}, []string{"now", "now"}, 2},
-		{"one mail at night rings itself in the morning", []ring.Mail{atNight("03 23:00:00", ben)}, ring.Wishes{}, hold, []string{"now"}, 1},
-		{"two mails at night ring once", []ring.Mail{atNight("03 23:00:00", ben), atNight("04 06:59:59", ben)}, ring.Wishes{}, hold, []string{"held quiet_hours summed", "held quiet_hours summed"}, 1},
+		{"one mail at night rings itself in the morning", []ring.Mail{atNight("03 23:00:00", ben)}, ring.Wishes{}, hold, []string{"now after quiet_hours"}, 1},
+		{"two mails at night ring once", []ring.Mail{atNight("03 23:00:00", ben), atNight("04 06:59:59", ben)}, ring.Wishes{}, hold, []string{"now after quiet_hours summed", "now after quiet_hours summed"}, 1},
 		{"the newest may come first", []ring.Mail{atNight("04 08:00:00", ben), atNight("04 06:59:59", ben), atNight("03 23:00:00", ben)}, ring.Wishes{}, hold,
-			[]string{"now", "held quiet_hours summed", "held quiet_hours summed"}, 2},
+			[]string{"now", "now after quiet_hours summed", "now after quiet_hours summed"}, 2},
 		{"two nights ring twice", []ring.Mail{atNight("03 23:00:00", ben), atNight("04 02:00:00", ben), atNight("04 23:00:00", ben), atNight("05 02:00:00", ben)}, ring.Wishes{}, hold,
-			[]string{"held quiet_hours summed", "held quiet_hours summed", "held quiet_hours summed", "held quiet_hours summed"}, 2},
-		{"one who matters rings at night", []ring.Mail{atNight("03 23:00:00", ann), atNight("04 02:00:00", ben)}, silentNews, hold, []string{"now breaks_through", "now"}, 2},
+			[]string{"now after quiet_hours summed", "now after quiet_hours summed", "now after quiet_hours summed", "now after quiet_hours summed"}, 2},
+		{"one who matters rings at night", []ring.Mail{atNight("03 23:00:00", ann), atNight("04 02:00:00", ben)}, silentNews, hold, []string{"now breaks_through", "now after quiet_hours"}, 2},
 		{"a summary of silent mail is silent", []ring.Mail{atNight("03 23:00:00", news), atNight("04 02:00:00", news)}, silentNews, hold,
-			[]string{"held quiet_hours summed", "held quiet_hours summed"}, 0},
+			[]string{"silent rule after quiet_hours summed", "silent rule after quiet_hours summed"}, 0},
 		{"a summary that counts one mail that rings does, too", []ring.Mail{atNight("03 23:00:00", news), atNight("04 02:00:00", ben)}, silentNews, hold,
-			[]string{"held quiet_hours summed", "held quiet_hours summed"}, 1},
+			[]string{"silent rule after quiet_hours summed", "now after quiet_hours summed"}, 1},
 		{"silent mail does not ring", []ring.Mail{atNight("03 12:00:00", news)}, silentNews, hold, []string{"silent rule"}, 0},
 		{"a night that has not ended", []ring.Mail{atNight("07 22:00:00", ben)}, ring.Wishes{}, hold, []string{"held quiet_hours"}, 0},
 		{"a night that lasts for a week", []ring.Mail{atNight("03 12:00:00", ben), atNight("07 12:00:00", ben)}, ring.Wishes{},
 			ring.DeviceWishes{Quiet: ring.Quiet{Hours: []ring.Hours{{Days: everyDay}}}}, []string{"held quiet_hours", "held quiet_hours"}, 0},
 		{"a mail that expires before the hold ends", []ring.Mail{atNight("03 12:00:00", ben), atNight("06 12:00:00", ben)}, ring.Wishes{},
-			ring.DeviceWishes{Quiet: ring.Quiet{Hours: []ring.Hours{{Days: []time.Weekday{2, 3, 4, 5}}}}}, []string{"held quiet_hours", "now"}, 1},
-		{"a burst", six("03 12:00:00", ben), ring.Wishes{}, hold, []string{"now", "now", "held burst summed", "held burst summed", "held burst summed", "held burst summed"}, 3},
-		{"a burst that ends in the night", six("03 21:59:30", ben), ring.Wishes{}, hold, []string{"now", "now", "held quiet_hours summed", "held quiet_hours summed", "held quiet_hours summed", "held quiet_hours summed"}, 3},
+			ring.DeviceWishes{Quiet: ring.Quiet{Hours: []ring.Hours{{Days: []time.Weekday{2, 3, 4, 5}}}}}, []string{"held quiet_hours", "now after quiet_hours"}, 1},
+		{"a burst", six("03 12:00:00", ben), ring.Wishes{}, hold, []string{"now", "now", "now after burst summed", "now after burst summed", "now after burst summed", "now after burst summed"}, 3},
+		{"a burst that ends in the night", six("03 21:59:30", ben), ring.Wishes{}, hold, []string{"now", "now", "now after quiet_hours summed", "now after quiet_hours summed", "now after quiet_hours summed", "now after quiet_hours summed"}, 3},
 		{"a burst of those who matter", six("03 12:00:00", ann), silentNews, hold, slices.Repeat([]string{"now breaks_through"}, 6), 6},
 		{"mail that notifies nobody", []ring.Mail{{Code: "junk", At: late}}, ring.Wishes{}, hold, []string{"not junk"}, 0},
 		{"a mute that began and ended", []ring.Mail{atNight("03 11:59:59", ben), atNight("03 12:00:00", ben), atNight("03 13:00:00", ben)},
 			ring.Wishes{Mutes: []ring.Mute{{Of: ring.MuteSender, Sender: "ben@example.org", Since: late.Add(-11 * time.Hour), Until: late.Add(-10 * time.Hour)}}}, hold,
 			[]string{"now", "not muted", "now"}, 2},
 		{"a mute that begins at night", []ring.Mail{atNight("03 23:00:00", ben), atNight("04 01:00:00", ben)},
-			ring.Wishes{Mutes: []ring.Mute{{Of: ring.MuteMailbox, Since: late.Add(time.Hour)}}}, hold, []string{"not muted", "not muted"}, 0},
+			ring.Wishes{Mutes: []ring.Mute{{Of: ring.MuteMailbox, Since: late.Add(time.Hour)}}}, hold,
+			[]string{"not muted after quiet_hours", "not muted"}, 0},
 		{"a folder that is not wanted", []ring.Mail{atNight("03 12:00:00", ben)}, ring.Wishes{}, ring.DeviceWishes{Folders: map[string][]string{"account": {}}}, []string{"not folder_not_wanted"}, 0},
 	} {
 		r := Replay(c.mails, idlepush.Device{ID: "phone"}, "account", c.wishes, c.on, 2, late.Add(4*24*time.Hour+2*time.Hour))
@@ -84,6 +85,9 @@ func replayTable(t *testing.T) {
 			text := string(d.Verdict)
 			if d.Code != "" {
 				text += " " + string(d.Code)
+			}
+			if d.Waited != nil {
+				text += " after " + string(d.Waited.Code)
 			}
 			if r.Summed[i] {
 				text += " summed"

@@ -73,7 +73,7 @@ func (o Outbox) combineInto(set *queueSet, q *queue, of subqueueKey, rows []comb
 		}
 		silent = silent && r.by.StaysSilent()
 		n.Clear = append(n.Clear, r.clear...)
-		r.Value.State, r.Value.At, r.Value.Into = idlepush.DeliveryCombined, now, n.ID
+		r.Value.State, r.Value.At, r.Value.Into, r.Value.Decision = idlepush.DeliveryCombined, now, n.ID, storedDecision(r.by)
 		r.Value.Attempts, r.Value.MaybeDelivered, r.Value.Code, r.Value.Params = 0, false, "", nil
 		if err := set.endDelivery(q, r.Key, r.Value); err != nil {
 			return err

@@ -26,7 +26,9 @@ func (h History) Get(user, stable string, now time.Time) (n idlepush.Notificatio
 				return err
 			}
 			if found && !row.Value.isHidden() && row.Key.seq > scope.since {
-				n, err = notificationForDisplay(tx, row, now)
+				if n, err = h.notification(tx, row, now); err == nil {
+					n.Mails, err = mailsOf(tx, scope, row)
+				}
 				return err
 			}
 		}
@@ -97,7 +99,7 @@ func (h History) List(user, after string, limit int, now time.Time) (list []idle
 			if len(list) == limit {
 				return nil
 			}
-			n, err := notificationForDisplay(tx, row, now)
+			n, err := h.notification(tx, row, now)
 			if err != nil {
 				return err
 			}
@@ -132,29 +134,4 @@ func (s *stream) advance(tx *table.Tx) (err error) {
 		s.within = s.within.Before(s.rows[len(s.rows)-1].Key)
 	}
 	return err
-}
-
-// notificationForDisplay returns the notification of a row with its deliveries, as they are at now.
-func notificationForDisplay(tx *table.Tx, row table.Row[notificationKey, notificationRow], now time.Time) (idlepush.Notification, error) {
-	n, err := row.Value.unseal(tx, row.Key)
-	if err != nil {
-		return idlepush.Notification{}, err
-	}
-	n.Reason = row.Value.whyOld(n.Reason)
-	rows, err := deliveries.First(tx, table.Under(deliveryPrefix(row.Key)), table.NoLimit)
-	if err != nil {
-		return idlepush.Notification{}, err
-	}
-	for _, d := range rows {
-		_, exists, err := devicesID.Get(tx, d.Key.device)
-		if err != nil {
-			return idlepush.Notification{}, err
-		}
-		out := d.Value.effective(now, exists).delivery(d.Key)
-		if out.State == idlepush.DeliveryPending && d.Value.Held && now.Before(out.Decision.Until) {
-			out.HeldUntil = out.Decision.Until
-		}
-		n.Deliveries = append(n.Deliveries, out)
-	}
-	return n, nil
 }

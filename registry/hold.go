@@ -17,7 +17,7 @@ import (
 
 // storedDecision is what the row of a delivery keeps of a decision: nothing if it just rings.
 func storedDecision(d ring.Decision) *ring.Decision {
-	if d.Code == "" && d.Verdict != ring.Held && !d.Loud && d.Content == "" && d.Verdict != ring.Silent {
+	if rings := d.Verdict == ring.Now || d.Verdict == ""; rings && d.Code == "" && !d.Loud && d.Content == "" && d.Waited == nil {
 		return nil
 	}
 	return &d

@@ -125,6 +125,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Devices.Get(f.page.ID) }},
 	{method: "Devices.At", reads: "queues 1",
 		do: func(f furnished) (any, error) { return f.s.Devices.At(f.page) }},
+	{method: "Devices.Holds", reads: "queues 1",
+		do: func(f furnished) (any, error) { return f.s.Devices.Holds(f.phone.ID, noon) }},
 	{method: "Devices.List", when: "of one", reads: "queues 3",
 		do: func(f furnished) (any, error) { return f.s.Devices.List(f.ann.ID) }},
 	{method: "Devices.List", when: "of all", reads: "queues 4",

@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -100,9 +102,23 @@ func (s Accounts) SetWishes(user, account string, w ring.Wishes, now time.Time) 
 			return is, ErrStale
 		}
 		edited := w
-		edited.Revision, edited.Mutes = is.Revision+1, is.Mutes
-		return edited, nil
+		edited.Revision, edited.RulesSince, edited.Mutes = is.Revision+1, is.RulesSince, is.Mutes
+		same, err := areSame(ring.Wishes{People: w.People, Rules: w.Rules, Otherwise: w.Otherwise}, ring.Wishes{People: is.People, Rules: is.Rules, Otherwise: is.Otherwise})
+		if !same {
+			edited.RulesSince = edited.Revision
+		}
+		return edited, err
 	})
+}
+
+// areSame reports whether two wishes are the same in a row of the store.
+func areSame(a, b any) (bool, error) {
+	one, err := json.Marshal(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := json.Marshal(b)
+	return bytes.Equal(one, other), err
 }
 
 // Mute adds a mute to what the user wishes of the account, with a new id. It replaces one of the
@@ -244,8 +260,9 @@ func (s Devices) SetWishes(device string, w ring.DeviceWishes, now time.Time) (o
 		if err != nil {
 			return err
 		}
-		out = w
-		out.Revision++
+		if out, err = editedDeviceWishes(is, w); err != nil {
+			return err
+		}
 		sealed, err := deviceWishes.Place(set.tx, at.Key).Seal(out)
 		if err != nil {
 			return err
@@ -257,6 +274,23 @@ func (s Devices) SetWishes(device string, w ring.DeviceWishes, now time.Time) (o
 		return ring.DeviceWishes{}, err
 	}
 	return out, nil
+}
+
+// editedDeviceWishes returns the wishes w in place of those that are there.
+func editedDeviceWishes(is, w ring.DeviceWishes) (ring.DeviceWishes, error) {
+	w.Revision, w.QuietSince, w.FoldersSince = is.Revision+1, is.QuietSince, is.FoldersSince
+	sameQuiet, err := areSame(w.Quiet, is.Quiet)
+	if err != nil {
+		return w, err
+	}
+	if !sameQuiet {
+		w.QuietSince = w.Revision
+	}
+	sameFolders, err := areSame(w.Folders, is.Folders)
+	if !sameFolders {
+		w.FoldersSince = w.Revision
+	}
+	return w, err
 }
 
 // purgeWishes removes the wishes of shares that have ended. Those for a damaged account stay: it

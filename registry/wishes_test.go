@@ -69,7 +69,7 @@ func wishesOfEach(t *testing.T) {
 	}
 	set := wish(t, s, ann, a, someWishes)
 	want := someWishes
-	want.Revision = 1
+	want.Revision, want.RulesSince = 1, 1
 	if got := wishesOf(t, s, ann, a); !reflect.DeepEqual(set, want) || !reflect.DeepEqual(got, want) {
 		t.Errorf("they are %#v, %#v; want %#v", [...]any{got.Revision, got.Rules}, set.Rules, want.Rules)
 	}
@@ -118,7 +118,7 @@ func wishesStale(t *testing.T) {
 		t.Errorf("of a device: %v", err)
 	}
 	want := someDeviceWishes
-	want.Revision = 1
+	want.Revision, want.QuietSince, want.FoldersSince = 1, 1, 1
 	if w, err := s.Devices.Wishes(d.ID); err != nil || !reflect.DeepEqual(w, want) {
 		t.Errorf("of a device they are %+v, %v", w, err)
 	}

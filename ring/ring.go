@@ -4,6 +4,7 @@
 package ring
 
 import (
+	"slices"
 	"time"
 
 	"idlepush/codes"
@@ -47,21 +48,68 @@ const (
 // Decision is what was decided about a mail on a device.
 type Decision struct {
 	Verdict Verdict
-	Until   time.Time // held: when it is decided again; silent: when that passes; zero: it does not
+	Since   time.Time `json:",omitzero"` // held: since when, for the same reason
+	// Until is when what decided ends: quiet hours, a burst or a mute. Zero: it has no end. What is
+	// held is decided again then.
+	Until time.Time `json:",omitzero"`
 	// Loud has it break through the quiet of the phone, where its platform lets it.
-	Loud    bool
-	Content string // the highest content level; empty: that of the device
+	Loud    bool   `json:",omitempty"`
+	Content string `json:",omitempty"` // the highest content level; empty: that of the device
 
 	// Code says what decided, with its parameters; empty: nothing asked for anything else.
-	Code   codes.Code
-	Params map[string]string
+	Code   codes.Code        `json:",omitempty"`
+	Params map[string]string `json:",omitempty"`
+	By     Source            `json:",omitzero"`
+	Waited *Wait             `json:",omitempty"` // what held the mail before; nil: nothing did
 }
 
-// Shows reports whether something is shown, with or without a sound.
-func (v Verdict) Shows() bool { return v == Now || v == Silent }
+// Source is what decided, as it was then. The zero Source stays as it is.
+type Source struct {
+	Mute    string `json:",omitempty"` // the id of a mute
+	Rules   uint64 `json:",omitempty"` // Wishes.RulesSince
+	Quiet   uint64 `json:",omitempty"` // DeviceWishes.QuietSince
+	Folders uint64 `json:",omitempty"` // DeviceWishes.FoldersSince
+}
+
+// Wait is for how long something held a mail.
+type Wait struct {
+	Code         codes.Code // of the decision that held it
+	Since, Until time.Time
+}
+
+// Holds is what is held back for a device.
+type Holds struct {
+	Count int        // of mails, and of what else needs attention
+	Until time.Time  // when all of it will have been decided again
+	Code  codes.Code // of the decision that holds the last of it
+}
+
+// IsOutdated reports whether what decided was changed or taken back, by what is wished now. A mute
+// that has ended was not.
+func (d Decision) IsOutdated(w Wishes, on DeviceWishes, now time.Time) bool {
+	unmuted := d.By.Mute != "" && (d.Until.IsZero() || now.Before(d.Until)) &&
+		!slices.ContainsFunc(w.Mutes, func(m Mute) bool { return m.ID == d.By.Mute })
+	return unmuted || d.By.Rules != 0 && d.By.Rules != w.RulesSince ||
+		d.By.Quiet != 0 && d.By.Quiet != on.QuietSince || d.By.Folders != 0 && d.By.Folders != on.FoldersSince
+}
+
+// WaitedUntil returns what had held the mail by a time at which the decision no longer holds it, or
+// nil if nothing had.
+func (d Decision) WaitedUntil(at time.Time) *Wait {
+	if d.Verdict != Held || d.Code == "" {
+		return d.Waited
+	}
+	if d.Until.Before(at) {
+		at = d.Until
+	}
+	return &Wait{d.Code, d.Since, at}
+}
 
 // StaysSilent reports whether what was decided on is silent at any time, not only for quiet hours.
 func (d Decision) StaysSilent() bool { return d.Verdict == Silent && d.Until.IsZero() }
+
+// Shows reports whether something is shown, with or without a sound.
+func (v Verdict) Shows() bool { return v == Now || v == Silent }
 
 // Mail is a mail of the last days, of which it is asked how it would have rung.
 type Mail struct {

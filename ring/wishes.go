@@ -15,6 +15,8 @@ type Wishes struct {
 	Rules     []Rule   `json:",omitempty"` // the first that matches decides
 	Otherwise Action   `json:",omitzero"`  // if none matches
 	Mutes     []Mute   `json:",omitempty"`
+
+	RulesSince uint64 `json:",omitempty"` // the Revision in which People, Rules or Otherwise changed
 }
 
 // None is the sound of a mailbox that has none.
@@ -101,6 +103,9 @@ type DeviceWishes struct {
 	Revision uint64              `json:",omitempty"` // changes with every edit
 	Quiet    Quiet               `json:",omitzero"`
 	Folders  map[string][]string `json:",omitempty"` // by account; without an entry, all
+
+	QuietSince   uint64 `json:",omitempty"` // the Revision in which Quiet changed
+	FoldersSince uint64 `json:",omitempty"` // the same of Folders
 }
 
 // Quiet are the quiet hours of a device.

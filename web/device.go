@@ -26,8 +26,16 @@ type Device struct {
 	Created    time.Time    `json:"created"`
 	Registered time.Time    `json:"registered" doc:"When its address was last confirmed"`
 	Status     DeviceStatus `json:"status"`
+	Holds      *holds       `json:"holds,omitempty" doc:"What is held back for it; absent: nothing is"`
 
 	params map[string]string // of the transport, by field
+}
+
+// holds is what is held back for a device.
+type holds struct {
+	Until time.Time  `json:"until" doc:"When all of it will have been decided again"`
+	Count int        `json:"count" doc:"Number of mails and of what else needs attention"`
+	Code  codes.Code `json:"code,omitempty" doc:"What holds the last of it: quiet_hours or burst; absent: the limit of a push service"`
 }
 
 // MarshalJSON adds the fields of the transport.
@@ -121,15 +129,23 @@ func (h *deviceHandlers) patched(d idlepush.Device, p devicePatch) (idlepush.Dev
 	return h.setAddress(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
-func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane) Device {
-	return Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
+func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane) (Device, error) {
+	out := Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
 		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: h.deviceStatus(d, lanes), params: h.transports.named(d.Transport).paramsOf(d)}
+	held, err := h.devices.Holds(d.ID, time.Now())
+	if held.Count > 0 {
+		out.Holds = &holds{held.Until.UTC(), held.Count, held.Code}
+	}
+	return out, err
 }
 
 // view returns the device with the pause of its lane.
 func (h *deviceHandlers) view(d idlepush.Device) (Device, error) {
 	lanes, err := h.devices.Lanes()
-	return h.deviceOf(d, lanes), err
+	if err != nil {
+		return Device{}, err
+	}
+	return h.deviceOf(d, lanes)
 }
 
 // ownDevice returns a device of the caller. It returns registry.ErrNotFound for any other.
@@ -163,7 +179,7 @@ func (h *deviceHandlers) listDevices(_ context.Context, c caller, in *pageOf) (*
 	if err != nil {
 		return nil, err
 	}
-	return listOf(devices, func(d idlepush.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d idlepush.Device) (Device, error) { return h.deviceOf(d, lanes), nil })
+	return listOf(devices, func(d idlepush.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d idlepush.Device) (Device, error) { return h.deviceOf(d, lanes) })
 }
 
 func (h *deviceHandlers) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {

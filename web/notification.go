@@ -25,6 +25,7 @@ type Notification struct {
 	Params     map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Text       string            `json:"text,omitempty" doc:"attention: what happened and what to do; mail: why it did not ring; summary: why it came instead of its mails"`
 	Count      int               `json:"count,omitempty" doc:"summary: number of mails"`
+	Mails      []string          `json:"mails,omitempty" doc:"GET /notifications/{id} of a summary: the ids of mails that it counts, newest first; at most 200"`
 	Clear      []string          `json:"clear,omitempty" doc:"clear: ids to remove, of mail that was read or removed elsewhere"`
 	Deliveries []Delivery        `json:"deliveries" doc:"One per device of the user"`
 }
@@ -60,16 +61,29 @@ type Delivery struct {
 
 // decision is what was decided about a notification on a device.
 type decision struct {
-	Verdict string            `json:"verdict" enum:"now,held,silent,not" doc:"now: it rings; held: it waits; silent: it is shown without a sound; not: it is not shown"`
-	Until   time.Time         `json:"until,omitzero" doc:"held: when it is decided again; silent: when that passes; absent: it does not"`
-	Summed  bool              `json:"summed,omitempty" doc:"POST /accounts/{id}/rules/try: a summary counts it instead"`
-	Code    codes.Code        `json:"code,omitempty" doc:"What decided that, for programs; absent: nothing asks for anything else than to ring"`
-	Params  map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
-	Text    string            `json:"text,omitempty" doc:"What decided that, for people"`
+	Verdict  string            `json:"verdict" enum:"now,held,silent,not" doc:"now: it rings; held: it waits; silent: it is shown without a sound; not: it is not shown"`
+	Until    time.Time         `json:"until,omitzero" doc:"held: when it is decided again; otherwise when the quiet hours or the mute end that decided; absent: they do not"`
+	Summed   bool              `json:"summed,omitempty" doc:"POST /accounts/{id}/rules/try: a summary counts it instead"`
+	Code     codes.Code        `json:"code,omitempty" doc:"What decided that, for programs; absent: nothing asks for anything else than to ring"`
+	Params   map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
+	Text     string            `json:"text,omitempty" doc:"What decided that, for people"`
+	Outdated bool              `json:"outdated,omitempty" doc:"The rules, the people who matter, the folders, the mute or the quiet hours that decided were changed or taken back since"`
+	Waited   *waited           `json:"waited,omitempty" doc:"What held it back before; absent: nothing did"`
+}
+
+// waited is for how long something held a notification back.
+type waited struct {
+	Code  codes.Code `json:"code" doc:"quiet_hours: the quiet hours of the device; burst: much mail came at once"`
+	Since time.Time  `json:"since"`
+	Until time.Time  `json:"until" doc:"When that ended"`
 }
 
 func decisionOf(t codes.Table, d ring.Decision) decision {
-	return decision{Verdict: string(d.Verdict), Until: utc(d.Until), Code: d.Code, Params: d.Params, Text: t.Sentence(d.Code, d.Params)}
+	out := decision{Verdict: string(d.Verdict), Until: utc(d.Until), Code: d.Code, Params: d.Params, Text: t.Sentence(d.Code, d.Params)}
+	if d.Waited != nil {
+		out.Waited = &waited{d.Waited.Code, d.Waited.Since.UTC(), d.Waited.Until.UTC()}
+	}
+	return out
 }
 
 // historyView holds what the notifications of a user are shown with.
@@ -135,7 +149,7 @@ func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool)
 // account also notifies devices of others.
 func (v historyView) notification(n idlepush.Notification) Notification {
 	out := Notification{ID: n.ID, Kind: string(n.Kind), Account: n.Account, Folder: n.Folder, At: n.At.UTC(), Expires: n.Expires.UTC(),
-		Code: n.Code, Params: n.Params, Text: v.codes.Sentence(n.Code, n.Params), Count: n.Count, Clear: n.Clear, Deliveries: []Delivery{},
+		Code: n.Code, Params: n.Params, Text: v.codes.Sentence(n.Code, n.Params), Count: n.Count, Mails: n.Mails, Clear: n.Clear, Deliveries: []Delivery{},
 		MailDetails: MailDetails{From: n.Content.From, Mutes: mutesOf(n), Subject: n.Content.Subject, Message: n.Content.MessageID, Preview: n.Content.Preview, OneTime: n.Content.OneTimeCode,
 			Link: v.accounts[n.Account].LinkTo(n), Cleared: utc(n.Cleared)}}
 	if n.Content.From != "" {
@@ -149,6 +163,7 @@ func (v historyView) notification(n idlepush.Notification) Notification {
 			one := Delivery{Device: d.Device, Name: device.Name, State: string(d.State), At: utc(d.At), Until: utc(d.HeldUntil), Into: d.Into, Attempts: d.Attempts, Code: d.Code, Params: d.Params, Reason: v.codes.Sentence(d.Code, d.Params)}
 			if d.Decision.Verdict != "" {
 				one.Decision = new(decisionOf(v.codes, d.Decision))
+				one.Decision.Outdated = d.Outdated
 			}
 			out.Deliveries = append(out.Deliveries, one)
 		}

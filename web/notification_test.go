@@ -17,6 +17,7 @@ func TestNotifications(t *testing.T) {
 	t.Run("attention says what to do", notificationAttention)
 	t.Run("a removed device is reported on another, or in the history if there is none", notificationDeviceGone)
 	t.Run("a delivery says what was decided, and an app is not shown what is not to ring", notificationDecision)
+	t.Run("what a summary counts says what held it, and the summary says what it counts", notificationSummed)
 	t.Run("the link of a mail follows the template of its account", notificationLink)
 	t.Run("a token of device scope sees no more of a mail than a rule lets its device be told", notificationCapped)
 }
@@ -210,9 +211,49 @@ func notificationDecision(t *testing.T) {
 			t.Errorf("it is %v", d)
 		}
 	}
+	device := h.call(h.anna.full, "GET", "/devices/"+ids["DEVICE"], nil, 200).body
+	if got := fmt.Sprint(device["holds"]); got != fmt.Sprint(object{"code": "quiet_hours", "count": 1, "until": now.Add(time.Hour).UTC().Format(time.RFC3339Nano)}) {
+		t.Errorf("of the device: %s", got)
+	}
 	h.call(ids["APP"], "GET", held, nil, 200)
 	h.call(ids["APP"], "GET", skipped, nil, 404)
 	if list := h.call(ids["APP"], "GET", "/notifications", nil, 200).body["items"].([]any); len(list) != 1 {
 		t.Errorf("the app is shown %v", list)
+	}
+}
+
+func notificationSummed(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	ids := furnish(h)
+	mails := []string{h.arrive(ids["ACCOUNT"], 2, cake), ids["NOTIFICATION"]}
+	now := time.Now()
+	begin, end := now.Add(-time.Hour).UTC(), now.Add(-time.Minute).UTC()
+	w, ok, err := h.store.Outbox.Next(ids["DEVICE"], begin)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	w.Decision = ring.Decision{Verdict: ring.Held, Since: begin, Until: end, Code: "quiet_hours", Params: map[string]string{"until": "07:00"}, By: ring.Source{Rules: 7}}
+	fatal(t, h.store.Outbox.Decide(w, begin, func(registry.Work) ring.Decision { return w.Decision }))
+	w, ok, err = h.store.Outbox.Next(ids["DEVICE"], end)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if n, err := h.store.Outbox.Combine(w, end, func(w registry.Work) ring.Decision {
+		return ring.Decision{Verdict: ring.Silent, Code: "rule", Params: map[string]string{codes.Case: "silent", "rule": "2"}, By: ring.Source{Rules: 7}, Waited: w.Decision.WaitedUntil(end)}
+	}); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	delivery := h.call(h.anna.full, "GET", "/notifications/"+mails[0], nil, 200).body["deliveries"].([]any)[0].(map[string]any)
+	want := object{"verdict": "silent", "code": "rule", "params": object{"case": "silent", "rule": "2"}, "outdated": true,
+		"text":   allCodes.Sentence("rule", map[string]string{codes.Case: "silent", "rule": "2"}),
+		"waited": object{"code": "quiet_hours", "since": begin.Format(time.RFC3339Nano), "until": end.Format(time.RFC3339Nano)}}
+	if got := delivery["decision"]; delivery["state"] != "combined" || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the delivery is %v, decided as %v; want %v", delivery["state"], got, want)
+	}
+	for who, token := range map[string]string{"she": h.anna.full, "her app": ids["APP"]} {
+		if got := h.call(token, "GET", "/notifications/"+delivery["into"].(string), nil, 200).body["mails"]; fmt.Sprint(got) != fmt.Sprint(mails) {
+			t.Errorf("%s is told that the summary counts %v, want %v", who, got, mails)
+		}
 	}
 }

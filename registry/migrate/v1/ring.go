@@ -28,6 +28,8 @@ type Wishes struct {
 	Rules     []rule   `json:",omitempty"`
 	Otherwise action   `json:",omitzero"`
 	Mutes     []mute   `json:",omitempty"`
+
+	RulesSince uint64 `json:",omitempty"`
 }
 
 type rule struct {
@@ -70,6 +72,9 @@ type DeviceWishes struct {
 	Revision uint64              `json:",omitempty"`
 	Quiet    quiet               `json:",omitzero"`
 	Folders  map[string][]string `json:",omitempty"`
+
+	QuietSince   uint64 `json:",omitempty"`
+	FoldersSince uint64 `json:",omitempty"`
 }
 
 type quiet struct {
@@ -87,9 +92,24 @@ type hours struct {
 
 type decision struct {
 	Verdict string
-	Until   time.Time
-	Loud    bool
-	Content string
-	Code    string
-	Params  map[string]string
+	Since   time.Time         `json:",omitzero"`
+	Until   time.Time         `json:",omitzero"`
+	Loud    bool              `json:",omitempty"`
+	Content string            `json:",omitempty"`
+	Code    string            `json:",omitempty"`
+	Params  map[string]string `json:",omitempty"`
+	By      source            `json:",omitzero"`
+	Waited  *wait             `json:",omitempty"`
+}
+
+type source struct {
+	Mute    string `json:",omitempty"`
+	Rules   uint64 `json:",omitempty"`
+	Quiet   uint64 `json:",omitempty"`
+	Folders uint64 `json:",omitempty"`
+}
+
+type wait struct {
+	Code         string
+	Since, Until time.Time
 }

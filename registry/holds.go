@@ -1,0 +1,62 @@
+package registry
+
+import (
+	"strings"
+	"time"
+
+	"idlepush"
+	"idlepush/registry/table"
+	"idlepush/ring"
+)
+
+// maxHolds bounds the deliveries that Devices.Holds looks at.
+const maxHolds = 1000
+
+// Holds returns what is held back for a device: of what there is very much, the first maxHolds of
+// each mailbox. It returns zero if there is no such device.
+func (s Devices) Holds(device string, now time.Time) (h ring.Holds, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		q, _, err := queues.Get(tx, id(device))
+		if err != nil {
+			return err
+		}
+		for name, l := range q.Subqueues {
+			of, held := strings.CutSuffix(name, heldBack)
+			if !held || of == clearSubqueue || l.Head == 0 || !l.isHeld(now) {
+				continue
+			}
+			rows, err := waiting.Rows(tx, table.Under(subqueueKey{id(device), name}), maxHolds)
+			for _, d := range rows {
+				if err != nil {
+					return err
+				}
+				err = addHold(tx, &h, d, now)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return h, err
+}
+
+// addHold adds a delivery that is held back.
+func addHold(tx *table.Tx, h *ring.Holds, d table.Row[deliveryKey, deliveryRow], now time.Time) error {
+	if !d.Value.waits() || !now.Before(d.Value.Expires) || d.Value.Decision == nil {
+		return nil
+	}
+	count := 1
+	if d.Value.Kind == idlepush.KindSummary {
+		n, _, err := notifications.Get(tx, d.Key.notification)
+		if err != nil {
+			return err
+		}
+		count = n.Count - n.Read
+	}
+	h.Count += count
+	if by := d.Value.Decision; by.Until.After(h.Until) {
+		h.Until, h.Code = by.Until, by.Code
+	}
+	return nil
+}

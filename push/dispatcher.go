@@ -40,6 +40,9 @@ type Dispatcher struct {
 	// Sent is called with each outcome of a queued delivery, before it is written. It may be nil.
 	Sent func(Sent)
 
+	// Looked is called each time Run has looked at the queues, at least once a minute. It may be nil.
+	Looked func()
+
 	Log *slog.Logger
 	Now func() time.Time // the wall clock, which may be wrong and may be set; nil: time.Now
 
@@ -88,6 +91,9 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				d.serve(ctx, sending, q)
 				done <- q
 			})
+		}
+		if d.Looked != nil {
+			d.Looked()
 		}
 		timer := time.NewTimer(min(idle(now, len(inFlight.queues), next), inFlight.nextProbe(), todo.wait(), deciding.wait()))
 		select {

@@ -31,6 +31,10 @@ type Pool struct {
 	// Ended is called with the host of a session that has ended, and why. It may be nil.
 	Ended func(host string, why codes.Code)
 
+	// Looked is called each time Run has looked at the accounts, at least once a minute. It may be
+	// nil.
+	Looked func()
+
 	wall     func() time.Time // in tests: instead of time.Now
 	rest     time.Duration    // in tests: instead of lookAgain
 	giveBack func()           // in tests: instead of debug.FreeOSMemory
@@ -155,7 +159,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	rest := cmp.Or(p.rest, lookAgain)
 	look := time.NewTimer(rest)
 	defer look.Stop()
-	for p.compare(current, start); ctx.Err() == nil; {
+	for p.look(current, start); ctx.Err() == nil; {
 		select {
 		case <-p.storm.over.C:
 			giveBack()
@@ -167,7 +171,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		case <-p.Store.Changed():
 		case <-look.C:
 		}
-		p.compare(current, start)
+		p.look(current, start)
 		look.Reset(rest)
 	}
 	return nil
@@ -189,6 +193,14 @@ func (p *Pool) begin() {
 	defer p.mu.Unlock()
 	p.clock, p.storm = newClock(p.wall), newStorm()
 	p.askers, p.hosts, p.known = make(map[string]*asker), make(map[string]*host), make(map[string]*proofs)
+}
+
+// look compares what runs with what should run.
+func (p *Pool) look(current map[string]*running, start func(*idlepush.Account)) {
+	p.compare(current, start)
+	if p.Looked != nil {
+		p.Looked()
+	}
 }
 
 // compare stops the sessions that should not run as they do, and starts those that should. An

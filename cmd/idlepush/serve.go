@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
 	"idlepush/clocks"
@@ -45,7 +46,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Sent: figures.Sent, Log: log}
 	pool, clients := s.pool(store, log)
 	pool.Ended = figures.Ended
-	figures.Collect(store, pool, func() (uint64, bool) { return diskRoom(s.data) })
+	loops := newPulse(&dispatcher.Looked, &pool.Looked)
+	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age})
 	group, ctx := errgroup.WithContext(ctx)
 	api, err := s.handler(ctx, store, dispatcher, pool, clients, figures.Handler(log), log)
 	if err != nil {
@@ -89,9 +91,12 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { watchClock(ctx, nil, pool.AskNow, jumped, log); return nil })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })
+	group.Go(func() error { feedWatchdog(ctx, loops, log); return nil })
 	if listening != nil {
 		listening(listener.Addr())
 	}
+	tellSystemd(daemon.SdNotifyReady, log)
+	context.AfterFunc(ctx, func() { tellSystemd(daemon.SdNotifyStopping, log) })
 	err = group.Wait()
 	log.Info("stopped")
 	return err

@@ -16,7 +16,7 @@ import (
 type collector struct {
 	store *registry.Store
 	pool  *watcher.Pool
-	room  func() (bytes uint64, known bool)
+	at    Machine
 }
 
 var (
@@ -29,6 +29,7 @@ var (
 	oldest      = describe("queue_oldest_seconds", "Age of the oldest delivery that is not held back.")
 	pausedLanes = describe("lanes_paused", "Push services that are paused because they fail as a whole.", "transport")
 	storeReady  = describe("store_ready", "1 if the store can be read and its last commit succeeded.")
+	loopAge     = describe("loop_age_seconds", "Time since the slower of the two loops, over mailboxes and over queues, has gone round. Each does at least once a minute.")
 	dataRoom    = describe("data_free_bytes", "Free bytes on the disk of the data folder.")
 )
 
@@ -38,7 +39,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{mailboxes, sessions, silence, interval, devices, backlog, oldest, pausedLanes, storeReady, dataRoom} {
+	for _, d := range []*prometheus.Desc{mailboxes, sessions, silence, interval, devices, backlog, oldest, pausedLanes, storeReady, loopAge, dataRoom} {
 		to <- d
 	}
 }
@@ -53,9 +54,10 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		ready = 0
 	}
 	gauge(storeReady, ready)
-	if room, known := c.room(); known {
+	if room, known := c.at.Room(); known {
 		gauge(dataRoom, float64(room))
 	}
+	gauge(loopAge, c.at.Looked().Seconds())
 	now := time.Now()
 	for _, collect := range []part{c.mailboxes, c.queues, c.devices} {
 		if err := collect(gauge, now); err != nil {

@@ -80,10 +80,15 @@ func (m *Metrics) Ended(host string, why codes.Code) {
 // Committed counts a commit of the store.
 func (m *Metrics) Committed(took time.Duration) { m.commitTime.Observe(took.Seconds()) }
 
-// Collect adds what the store, the pool and the disk say at each request. room returns how many
-// bytes may be written to the disk of the store.
-func (m *Metrics) Collect(store *registry.Store, pool *watcher.Pool, room func() (bytes uint64, known bool)) {
-	m.registry.MustRegister(&collector{store, pool, room})
+// Collect adds what the store, the pool and the machine say at each request.
+func (m *Metrics) Collect(store *registry.Store, pool *watcher.Pool, at Machine) {
+	m.registry.MustRegister(&collector{store, pool, at})
+}
+
+// Machine is what the program knows of itself and of the machine that it runs on.
+type Machine struct {
+	Room   func() (bytes uint64, known bool) // that may be written to the disk of the store
+	Looked func() time.Duration              // since a loop of the program has last gone round
 }
 
 // Handler returns the handler of GET /metrics. It answers one request at a time, and 503 to others.

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"idlepush/cmd/idlepush/systemtest"
+	"idlepush/registry/testenv"
+)
+
+// release is what the tests need of .goreleaser.yaml.
+type release struct {
+	Nfpms []struct {
+		PackageName  string `yaml:"package_name"`
+		Maintainer   string
+		Description  string
+		License      string
+		Section      string
+		Bindir       string
+		Dependencies []string
+		Contents     []map[string]any
+		Scripts      map[string]string
+	}
+}
+
+func readRelease(t *testing.T) (r release) {
+	t.Helper()
+	systemtest.Must(t, yaml.Unmarshal([]byte(read(t, ".goreleaser.yaml")), &r))
+	if len(r.Nfpms) != 1 {
+		t.Fatalf("a release has %d packages", len(r.Nfpms))
+	}
+	return r
+}
+
+// buildDeb builds the package for Debian as a release does, with that version, and returns its path.
+func buildDeb(t *testing.T, binary, version string) (path string) {
+	t.Helper()
+	home, err := exec.CommandContext(testenv.Context(t), "go", "env", "GOPATH").Output()
+	systemtest.Must(t, err)
+	nfpm, err := exec.LookPath(filepath.Join(strings.TrimSpace(string(home)), "bin", "nfpm"))
+	if err != nil {
+		testenv.Missing(t, "nfpm is not installed: .ci/install does that")
+	}
+	p := readRelease(t).Nfpms[0]
+	contents := append([]map[string]any{{"src": binary, "dst": p.Bindir + "/idlepush", "file_info": map[string]any{"mode": 0o755}}}, p.Contents...)
+	config, err := yaml.Marshal(map[string]any{"name": p.PackageName, "arch": runtime.GOARCH, "platform": "linux", "version": version,
+		"maintainer": p.Maintainer, "description": p.Description, "license": p.License, "section": p.Section, "depends": p.Dependencies,
+		"contents": contents, "scripts": p.Scripts})
+	systemtest.Must(t, err)
+	file := filepath.Join(t.TempDir(), "nfpm.yaml")
+	systemtest.Must(t, os.WriteFile(file, config, 0o600))
+	path = filepath.Join(t.TempDir(), "idlepush_"+version+".deb")
+	c := exec.CommandContext(testenv.Context(t), nfpm, "package", "--config", file, "--packager", "deb", "--target", path)
+	c.Dir = top
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// inDebian runs a script as root in a copy of this system, which it may change. The copy has a
+// network of its own.
+const inDebian = `set -e
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount --bind /proc "$1/root/proc"
+mount --bind /dev "$1/root/dev"
+mkdir -p "$1/root/packages"
+cp "$2" "$1/root/packages/old.deb"
+cp "$3" "$1/root/packages/new.deb"
+exec chroot "$1/root" sh -ec "$4"
+`
+
+// TestPackage installs the package for Debian, runs the program, upgrades, removes and purges it.
+func TestPackage(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		testenv.Missing(t, "only root on Linux can install a package")
+	}
+	binary := filepath.Join(t.TempDir(), "idlepush")
+	c := exec.CommandContext(testenv.Context(t), "go", "build", "-o", binary, "idlepush/cmd/idlepush")
+	c.Env = append(os.Environ(), "GOFLAGS=")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	old, new := buildDeb(t, binary, "1.0.0"), buildDeb(t, binary, "1.1.0")
+	const script = `
+dpkg -i /packages/old.deb
+idlepush version
+test -f /usr/share/doc/idlepush/operate.md
+test "$(stat -c %a /etc/idlepush/idlepush.env)" = 600
+systemd-analyze verify /usr/lib/systemd/system/idlepush.service
+idlepush serve --listen 127.0.0.1:0 --data /var/lib/idlepush 2>/tmp/log &
+for i in $(seq 600); do if grep -q "idlepush is running" /tmp/log; then break; fi; sleep 0.1; done
+kill $!
+wait $!
+echo "IDLEPUSH_BURST_LIMIT=7" >>/etc/idlepush/idlepush.env
+dpkg -i /packages/new.deb
+grep -q "LIMIT=7" /etc/idlepush/idlepush.env
+dpkg -r idlepush
+test ! -e /usr/bin/idlepush
+test -f /var/lib/idlepush/idlepush.db
+dpkg -P idlepush
+test ! -e /var/lib/idlepush
+test ! -e /etc/idlepush
+test ! -e /usr/share/doc/idlepush
+echo all is well
+`
+	c = exec.CommandContext(testenv.Context(t), "unshare", "--mount", "--net", "--pid", "--fork", "sh", "-ec", "ip link set lo up\n"+inDebian, "sh", t.TempDir(), old, new, script)
+	out, err := c.CombinedOutput()
+	if err != nil || !bytes.HasSuffix(out, []byte("all is well\n")) || !bytes.Contains(out, []byte("set it up is in its log")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestUnit checks the unit of systemd against what the program does, and that it is closed off.
+func TestUnit(t *testing.T) {
+	t.Parallel()
+	unit := read(t, "deploy/systemd/idlepush.service")
+	for _, line := range []string{"Type=notify", "DynamicUser=yes", "StateDirectory=idlepush", "StateDirectoryMode=0700", "NoNewPrivileges=yes",
+		"ProtectSystem=strict", "CapabilityBoundingSet=", "WatchdogSec=5min", "TimeoutStopSec=15s", "Environment=IDLEPUSH_DATA=%S/idlepush"} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("the unit lacks %s", line)
+		}
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		testenv.Missing(t, "systemd-analyze is not installed: in Debian it comes with systemd")
+	}
+	// 10 is what has no bounds; systemd calls up to 2 "OK".
+	c := exec.CommandContext(testenv.Context(t), analyze, "security", "--offline=true", "--threshold=20", "--no-pager", top+"/deploy/systemd/idlepush.service")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, setting := range []string{"IDLEPUSH_PUBLIC_URL", "IDLEPUSH_LISTEN", "IDLEPUSH_TRUSTED_PROXIES", "IDLEPUSH_ALLOW_MAIL"} {
+		if !strings.Contains(read(t, "deploy/package/idlepush.env"), "\n#"+setting+"=") {
+			t.Errorf("idlepush.env has no %s", setting)
+		}
+	}
+}

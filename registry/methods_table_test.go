@@ -240,6 +240,12 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return only(f.s.Mail.PutHost("imap.example.org:993", Host{MissedNews: 1}))
 		}},
+	{method: "MarkRestored",
+		do: func(f furnished) (any, error) { return only(f.s.MarkRestored(noon)) }},
+	{method: "Restored",
+		do: func(f furnished) (any, error) { return f.s.Restored() }},
+	{method: "ForgetRestored",
+		do: func(f furnished) (any, error) { return only(f.s.ForgetRestored()) }},
 	{method: "Ready",
 		do: func(f furnished) (any, error) { return only(f.s.Ready()) }},
 	{method: "Mail.Record", when: "new mail", reads: "cursors 1, queues 4, standings 1",

@@ -48,6 +48,9 @@ var readless = map[string]string{
 	"History.Listen": "keeps what it is told in memory",
 	"Warnings":       "gives what Open has found",
 	"Close":          "closes the file",
+	"Key":            "gives what Open was given",
+	"Snapshot":       "copies the file, whatever it has",
+	"ReadAll":        "reads everything: see TestReadAll",
 	"CheckModes":     "looks at the files, not into the store",
 }
 

@@ -38,6 +38,7 @@ type Options struct {
 	Fault     func() error // called before each transaction, which fails with its error; for tests
 	Unlimited bool         // users may have any number of devices, mails and so on; for tests
 	Existing  bool         // Open makes no store, and takes none of another user
+	Compact   bool         // Open compacts the store however little of it is free
 	QuickHash bool         // new passwords are hashed with little memory; for tests
 
 	// Committed is called after each commit, with how long it took; nil: it is not.
@@ -45,7 +46,7 @@ type Options struct {
 }
 
 func (o Options) table() table.Options {
-	return table.Options{Key: o.Key, NoSync: o.NoSync, Bound: o.Bound, Fault: o.Fault, Committed: o.Committed}
+	return table.Options{Key: o.Key, Compact: o.Compact, NoSync: o.NoSync, Bound: o.Bound, Fault: o.Fault, Committed: o.Committed}
 }
 
 // Open opens the store in the folder dir. If dir does not exist, Open creates it with mode 0700. If
@@ -194,7 +195,7 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 		return nil, explainOpen(path, err)
 	}
 	_ = migrate.Clean(path) // leftovers of an upgrade only take space
-	c := &core{db: db, dir: dir, bounds: defaultBounds, hashing: hashing{argonMemory, make(chan struct{}, runtime.NumCPU())}, unread: newUnreadCounts(), due: newDueQueues(), inFlight: newInFlight(), opened: newOpenedWishes(), accounts: make(signal, 1), outbox: make(signal, 1)}
+	c := &core{db: db, dir: dir, key: o.Key, bounds: defaultBounds, hashing: hashing{argonMemory, make(chan struct{}, runtime.NumCPU())}, unread: newUnreadCounts(), due: newDueQueues(), inFlight: newInFlight(), opened: newOpenedWishes(), accounts: make(signal, 1), outbox: make(signal, 1)}
 	if o.Unlimited {
 		c.bounds = bounds{}
 	}

@@ -39,7 +39,7 @@
 //	               every queue
 //	deliveries     by notification and device: pending, or the outcome; pending ones are found by
 //	               subqueue
-//	meta           the version of the format, the last sequence; sealed: the VAPID key, the hash of
+//	meta           the version of the format, the last sequence, the time of a restore; sealed: the VAPID key, the hash of
 //	               the setup token, the public URL
 //
 // A device's queue consists of subqueues: one for each account, one for clears, and one for the
@@ -58,6 +58,9 @@
 //	idlepush.db.new      while the store is created
 //	idlepush.db.compact  while it is compacted
 //	idlepush.db.upgrade  while it is upgraded
+//	idlepush.db.replaced-TIME
+//	                     a store that a restore has replaced; see package backup
+//	restore.new, check-N while a backup is restored or checked
 //	mode-test            for a moment, if others can read one of these
 //	idlepush.db.v1       the store before the upgrade from version 1; .v2 and so on
 //
@@ -140,6 +143,7 @@ type Store struct {
 type core struct {
 	db  *table.DB
 	dir string
+	key []byte // see Key
 	hashing
 	began       uint64 // the last sequence of an earlier run
 	warnings    []idlepush.Reason

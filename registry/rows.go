@@ -183,6 +183,7 @@ const (
 	metaSetup     table.Text = "setup"      // the sealed SHA-256 of the setup token, until setup
 	metaPublicURL table.Text = "public-url" // sealed, as the admin used it at setup
 	metaSequence  table.Text = "sequence"   // the last of the notifications
+	metaRestored  table.Text = "restored"   // when the store was, in Unix time; see Restored
 )
 
 type metaRow struct {

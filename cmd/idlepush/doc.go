@@ -11,6 +11,13 @@
 //	                   examine this installation, or a mailbox
 //	idlepush password-link NAME
 //	                   print a link by which that person chooses a new password
+//	idlepush backup FILE
+//	                   write all that the store has to a file
+//	idlepush restore FILE
+//	                   make a store of a backup
+//	idlepush check [FILE]
+//	                   read the whole store, or a backup
+//	idlepush compact   make the file of the store as small as it can be
 //	idlepush version   print the version
 //
 // # Settings

@@ -70,7 +70,8 @@ func TestDocs(t *testing.T) {
 		})
 	})
 	t.Run("name no flag that is not a setting", func(t *testing.T) {
-		others := append(doctorFlags(), "profile") // of docker compose
+		others := append(doctorFlags(), "with-key", "replace", // of backup and restore
+			"profile", "rm") // of docker compose
 		eachMatch(t, `(?:^|[\s`+"`"+`])--([a-z][a-z-]*)`, func(t *testing.T, page, name string) {
 			if !known()[variable(name)] && !slices.Contains(others, name) {
 				t.Errorf("%s: --%s is not a setting", page, name)

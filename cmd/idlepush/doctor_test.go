@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -106,7 +108,11 @@ func (x installation) text(t *testing.T) string {
 
 func doctorReport(t *testing.T) {
 	t.Parallel()
-	x := running(t, "--vapid-subject=mailto:admin@example.org")
+	backups := t.TempDir()
+	if err := os.WriteFile(filepath.Join(backups, time.Now().Add(-3*time.Hour).UTC().Format("idlepush-20060102-150405.backup")), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x := running(t, "--vapid-subject=mailto:admin@example.org", "--backup-folder="+backups)
 	a, _, err := x.store.Accounts.Add(idlepush.Account{Owner: users(t, x.store)[0].ID, Email: "anna@example.org", Host: "imap.example.org", Port: 993,
 		Security: "tls", Username: "anna", Password: "planted", Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
 	if err != nil {
@@ -122,11 +128,12 @@ func doctorReport(t *testing.T) {
 		got = regexp.MustCompile(pattern).ReplaceAllString(got, with)
 	}
 	const want = `ok     idlepush    it runs, and this is its own report: VERSION
-ok     settings    given are data, public-url, vapid-subject
+ok     settings    given are data, public-url, vapid-subject, backup-folder
 ok     data        DIR can be written
 ok     data        its disk has room for N MB more
 ok     data        nobody else can read or write its files
 ok     store       it can be read, and its key fits (N KB)
+ok     backup      the last is 3 h old
 ok     clock       it is 0 s ahead of that of HOST
 ok     DNS         names are resolved
 ok     network     mail servers can be reached by IPv4

@@ -1,19 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"idlepush"
 	"idlepush/codes"
@@ -183,32 +178,7 @@ func examineMailbox(ctx context.Context, examine func(context.Context, idlepush.
 	}
 }
 
-// password asks for the password of the login: on a terminal without echo, otherwise it is the
-// first line of the input. It may be empty.
+// password asks for the password of the login. It may be empty.
 func (d *doctor) password(ctx context.Context, l login) (string, error) {
-	file, ok := d.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		line, err := bufio.NewReader(d.stdin).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		return strings.TrimRight(line, "\r\n"), nil
-	}
-	before, err := term.GetState(int(file.Fd()))
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	// Reading does not end with ctx, and the terminal must not stay without echo.
-	stop := context.AfterFunc(ctx, func() {
-		term.Restore(int(file.Fd()), before)
-		os.Exit(1)
-	})
-	defer stop()
-	fmt.Fprintf(d.asks, "Password of %s at %s (empty: look without a login): ", l.Email, l.Host)
-	text, err := term.ReadPassword(int(file.Fd()))
-	fmt.Fprintln(d.asks)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	return string(text), nil
+	return askSecret(ctx, d.stdin, d.asks, fmt.Sprintf("Password of %s at %s (empty: look without a login): ", l.Email, l.Host))
 }

@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"idlepush/cleantext":                {},
 	"idlepush/registry":                 {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate", "idlepush/ring"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},
+	"idlepush/registry/backup":          {"idlepush", "idlepush/registry", "idlepush/registry/table"},
 	"idlepush/registry/boltcheck":       {},
 	"idlepush/registry/migrate":         {"idlepush/registry/table"},
 	"idlepush/registry/migrate/v1":      {"idlepush/registry/table"},
@@ -48,7 +49,7 @@ var mayImport = map[string][]string{
 	"idlepush/cmd/idlepush/metrics":     {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover"},
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
 	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
-	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
+	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/registry/backup", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/ring", "idlepush/web"},
 }
 
@@ -67,6 +68,7 @@ var oneRoom = map[string][]string{
 	"github.com/go-webauthn/webauthn": {"idlepush/web"},
 	"golang.org/x/text/secure":        {"idlepush/cleantext"},
 	"github.com/prometheus":           {"idlepush/cmd/idlepush/metrics"},
+	"filippo.io/age":                  {"idlepush/registry/backup"},
 	"html/template":                   {"idlepush/watcher/oauth/oauthtest"}, // a stand-in
 	"text/template":                   {},
 	"golang.org/x/oauth2":             {"idlepush/push/fcm", "idlepush/watcher/oauth"},

@@ -98,7 +98,7 @@ func (x installation) examine(ctx context.Context, tell func(finding)) {
 	stopping := ctx
 	ctx, cancel := context.WithTimeout(ctx, partWait)
 	defer cancel()
-	parts := []func(context.Context) findings{x.program, x.givenSettings, x.dataFolder, x.openedStore, x.clock, x.dns, x.families}
+	parts := []func(context.Context) findings{x.program, x.givenSettings, x.dataFolder, x.openedStore, x.backups, x.clock, x.dns, x.families}
 	for _, t := range x.transports {
 		parts = append(parts, func(ctx context.Context) findings { return examineTransport(ctx, t) })
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"idlepush/registry"
+	"idlepush/registry/backup"
 )
 
 const (
@@ -102,18 +103,51 @@ func (x installation) openedStore(context.Context) findings {
 		return f
 	}
 	size := ""
-	if info, err := os.Stat(filepath.Join(x.data, "idlepush.db")); err == nil {
-		size = fmt.Sprintf(" (%d KB)", info.Size()>>10)
+	if n := x.storeSize(); n > 0 {
+		size = fmt.Sprintf(" (%d KB)", n>>10)
 	}
 	f.ok("it can be read, and its key fits%s", size)
 	return f
+}
+
+// lateBackup is the age of the last daily backup from which on something must be wrong.
+const lateBackup = 26 * time.Hour
+
+// backups tells how old the last daily backup is.
+func (x installation) backups(context.Context) findings {
+	f := findings{subject: "backup"}
+	folder := x.settings.backups.folder
+	if folder == "" {
+		f.ok("none is made by itself: set backup-folder, or run `%s FILE` now and then", backupCommand)
+		return f
+	}
+	switch last, err := backup.Last(folder); {
+	case err != nil:
+		f.wrong("the folder that backup-folder names cannot be read: %v", err)
+	case last.IsZero():
+		f.wrong("there is none yet in the folder that backup-folder names: look at the log")
+	case time.Since(last) > lateBackup:
+		f.wrong("the last is %s old: look at the log", age(time.Since(last)))
+	default:
+		f.ok("the last is %s old", age(time.Since(last)))
+	}
+	return f
+}
+
+// storeSize returns the size of the store in bytes, or 0 if it is not known.
+func (s settings) storeSize() int64 {
+	info, err := os.Stat(filepath.Join(s.data, "idlepush.db"))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // openStopped opens the store while no daemon runs.
 func openStopped(s settings) (*registry.Store, error) {
 	store, err := registry.Open(s.data, registry.Options{Key: s.key, Existing: true})
 	if errors.Is(err, registry.ErrInUse) {
-		return nil, fmt.Errorf("idlepush runs with the data folder %s, but its socket %s is not there: stop idlepush, run this, and start it again", s.data, socketFile)
+		return nil, s.errUnreachable()
 	}
 	return store, err
 }

@@ -29,6 +29,12 @@ const usage = `idlepush notifies your phones when mail arrives.
                    examine a mailbox: its settings, each step of the connection, the login
   idlepush password-link NAME
                    print a link by which that person chooses a new password
+  idlepush backup FILE
+                   write all that the store has to a file, while idlepush runs
+  idlepush restore FILE
+                   make a store of a backup, here or on another machine
+  idlepush check   read the whole store, or a backup, and change nothing
+  idlepush compact make the file of the store as small as it can be
   idlepush version print the version
 
   idlepush serve -help   lists the settings
@@ -74,6 +80,14 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		}
 	case "password-link":
 		err = runPasswordLink(ctx, args[1:], getenv, stdout)
+	case "backup":
+		err = runBackup(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
+	case "restore":
+		err = runRestore(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
+	case "check":
+		err = runCheck(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
+	case "compact":
+		err = runCompact(args[1:], getenv, stdout)
 	case "version", "-version", "--version":
 		fmt.Fprintln(stdout, version())
 	case "help", "-h", "-help", "--help":

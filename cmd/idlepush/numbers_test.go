@@ -42,7 +42,7 @@ func docsSettingsTable(t *testing.T) {
 func docsDefaults(t *testing.T) {
 	t.Parallel()
 	s, err := parse("serve", nil, nothing, io.Discard)
-	if want := (settings{listen: "127.0.0.1:8080", data: "./data", burstLimit: 5}); err != nil || !reflect.DeepEqual(s, want) {
+	if want := (settings{listen: "127.0.0.1:8080", data: "./data", burstLimit: 5, backups: backupSettings{keep: 7}}); err != nil || !reflect.DeepEqual(s, want) {
 		t.Errorf("without any setting: %+v, %v", s, err)
 	}
 	for _, c := range []struct{ page, words, where, holds string }{
@@ -65,6 +65,11 @@ func docsDefaults(t *testing.T) {
 		{"docs/operate.md", "lost its server for half an hour", "deploy/prometheus/idlepush.rules.yml", "idlepush_mailboxes{state=\"retrying\"} > 0\n        for: 30m"},
 		{"docs/operate.md", "waited for more than a quarter of an hour", "deploy/prometheus/idlepush.rules.yml", "idlepush_queue_oldest_seconds > 900"},
 		{"docs/operate.md", "rings more than 10 seconds after it was found", "deploy/prometheus/idlepush.rules.yml", "[30m]))) > 10"},
+		{"docs/settings.md", "by default backups are without the key. At least 10 characters", "cmd/idlepush/backup.go", "minPassphrase = 10"},
+		{"docs/settings.md", "how many of the daily backups are kept: 1 to 366", "cmd/idlepush/settings.go", "maxKeep = 366"},
+		{"docs/operate.md", "idlepush first looks at all mailboxes, for a minute at most", "cmd/idlepush/restored.go", "looksWait = time.Minute"},
+		{"docs/operate.md", "It keeps the last 7, or as many as `backup-keep` says", "cmd/idlepush/settings.go", `"backup-keep", "7"`},
+		{"docs/operate.md", "it is tried again every hour", "registry/backup/daily.go", "retry = time.Hour"},
 		{"README.md", "go test ./...", ".ci/test", "--packages=./..."},
 	} {
 		if !strings.Contains(read(t, c.page), c.words) || !strings.Contains(read(t, c.where), c.holds) {
@@ -78,6 +83,8 @@ func docsBounds(t *testing.T) {
 	for flag, want := range map[string]settings{
 		"--burst-limit=100":                  {burstLimit: 100},
 		"--admin-token=12345678901234567890": {adminToken: idlepush.Secret("12345678901234567890"), burstLimit: 5},
+		"--backup-keep=366":                  {burstLimit: 5},
+		"--backup-passphrase=1234567890":     {burstLimit: 5},
 		"--listen=:65535":                    {listen: ":65535", burstLimit: 5},
 	} {
 		s, err := parse("serve", []string{flag}, nothing, io.Discard)
@@ -85,7 +92,7 @@ func docsBounds(t *testing.T) {
 			t.Errorf("%s: %+v, %v", flag, s, err)
 		}
 	}
-	for _, flag := range []string{"--burst-limit=101", "--admin-token=1234567890123456789", "--listen=:65536"} {
+	for _, flag := range []string{"--burst-limit=101", "--backup-keep=0", "--backup-keep=367", "--backup-passphrase=123456789", "--admin-token=1234567890123456789", "--listen=:65536"} {
 		if _, err := parse("serve", []string{flag}, nothing, io.Discard); err == nil {
 			t.Errorf("%s is taken", flag)
 		}

@@ -33,13 +33,24 @@ type settings struct {
 	push           push.Values                     // of push services; nil if all are unset
 	oauth          map[string]idlepush.OAuthClient // by provider; nil if there are none
 	burstLimit     int                             // 0 means no limit
+	backups        backupSettings
 	logLevel       slog.Level
 	logJSON        bool
 	set            []string // the names of those that are not their defaults
 }
 
+// backupSettings are those of backups.
+type backupSettings struct {
+	folder     string          // where the daemon makes one a day; empty: it makes none
+	keep       int             // how many of them
+	passphrase idlepush.Secret // encrypts the key in each; empty: they are without
+}
+
 // maxBurst bounds burst-limit: more notifications a minute are of no use on a phone.
 const maxBurst = 100
+
+// maxKeep bounds backup-keep: a year.
+const maxKeep = 366
 
 // setting is one line of the table: the flag --name and the variable IDLEPUSH_NAME. A secret also
 // has the flag --name-file and the variable IDLEPUSH_NAME_FILE, which name a file with its value.
@@ -124,6 +135,19 @@ var last = []setting{
 			return fmt.Errorf("want a number from 0 to %d", maxBurst)
 		}
 		return nil
+	}},
+	{"backup-folder", "", false, "`folder` where a backup is made each day", text(func(s *settings) *string { return &s.backups.folder })},
+	{"backup-keep", "7", false, "`how many` of the daily backups are kept", func(s *settings, v string) error {
+		n, err := strconv.ParseUint(v, 10, 16)
+		s.backups.keep = int(n)
+		if err != nil || n < 1 || n > maxKeep {
+			return fmt.Errorf("want a number from 1 to %d", maxKeep)
+		}
+		return nil
+	}},
+	{"backup-passphrase", "", true, "a `passphrase` that encrypts the key of the store in backups; default: they are without the key", func(s *settings, v string) error {
+		s.backups.passphrase = idlepush.Secret(v)
+		return checkPassphrase(v)
 	}},
 	{"log-level", "info", false, "minimum `level` of log messages: debug, info, warn or error", func(s *settings, v string) error {
 		if s.logLevel.UnmarshalText([]byte(v)) != nil {

@@ -97,16 +97,16 @@ func socketPath(dir, name string) (path string, done func(), err error) {
 func askDaemon(ctx context.Context, dir, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	return callDaemon(ctx, dir, path, in, func(answer *json.Decoder) error { return answer.Decode(out) })
+	return callDaemon(ctx, dir, path, in, func(answer io.Reader) error { return json.NewDecoder(answer).Decode(out) })
 }
 
 // hearDaemon is askDaemon for an answer of several values. It hands each of them to hear when it
 // comes, and returns after the last.
 func hearDaemon[O any](ctx context.Context, dir, path string, in any, hear func(O)) error {
-	return callDaemon(ctx, dir, path, in, func(answer *json.Decoder) error {
-		for {
+	return callDaemon(ctx, dir, path, in, func(answer io.Reader) error {
+		for values := json.NewDecoder(answer); ; {
 			var out O
-			switch err := answer.Decode(&out); {
+			switch err := values.Decode(&out); {
 			case errors.Is(err, io.EOF):
 				return nil
 			case err != nil:
@@ -118,7 +118,7 @@ func hearDaemon[O any](ctx context.Context, dir, path string, in any, hear func(
 }
 
 // callDaemon sends a request, and has read take the answer.
-func callDaemon(ctx context.Context, dir, path string, in any, read func(answer *json.Decoder) error) error {
+func callDaemon(ctx context.Context, dir, path string, in any, read func(answer io.Reader) error) error {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func callDaemon(ctx context.Context, dir, path string, in any, read func(answer 
 		refusal, err := io.ReadAll(resp.Body)
 		return errors.Join(err, errors.New(string(bytes.TrimSpace(refusal))))
 	}
-	return read(json.NewDecoder(resp.Body))
+	return read(resp.Body)
 }
 
 // answerCommand answers a command with what do returns, or with its error as text.

@@ -31,13 +31,17 @@ func (db *DB) isWasteful() bool {
 // compactFile returns the path of the file that a compaction writes.
 func compactFile(path string) string { return path + ".compact" }
 
-// compact copies the file to a new one without free pages, and replaces it. If that fails, the file
-// stays as it is, and replaced is false. After an error a power cut may leave either of the two.
+// compact copies the file to a new one without free pages, and replaces it. If replaced is false,
+// the file is as it was. After an error with replaced, a power cut may leave either of the two.
 func (db *DB) compact() (replaced bool, err error) {
 	fresh := compactFile(db.path)
-	if db.copyTo(fresh) != nil || os.Rename(fresh, db.path) != nil {
+	err = db.copyTo(fresh)
+	if err == nil {
+		err = os.Rename(fresh, db.path)
+	}
+	if err != nil {
 		_ = os.Remove(fresh)
-		return false, nil
+		return false, err
 	}
 	return true, SyncDir(db.path)
 }

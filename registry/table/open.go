@@ -28,10 +28,11 @@ const LockWait = 1500 * time.Millisecond
 
 // Options are those of Create and Open.
 type Options struct {
-	Key    []byte       // seals columns; it has KeySize bytes
-	NoSync bool         // commits do not wait for the disk; for tests
-	Bound  int          // the most reads and writes of one transaction; 0: no bound
-	Fault  func() error // called before each transaction, which fails with its error; for tests
+	Key     []byte       // seals columns; it has KeySize bytes
+	Compact bool         // Open compacts the file in any case, and fails if that fails
+	NoSync  bool         // commits do not wait for the disk; for tests
+	Bound   int          // the most reads and writes of one transaction; 0: no bound
+	Fault   func() error // called before each transaction, which fails with its error; for tests
 
 	// Committed is called after each commit that changed something, with how long it took; nil: not.
 	Committed func(time.Duration)
@@ -70,7 +71,7 @@ func Open(path string, o Options) (*DB, error) {
 		}
 	}
 	db, err := open(path, o)
-	if err != nil || !db.isWasteful() {
+	if err != nil || !db.isWasteful() && !o.Compact {
 		return db, err
 	}
 	if trusted { // a compacted copy of a damaged file would look whole
@@ -79,10 +80,10 @@ func Open(path string, o Options) (*DB, error) {
 		}
 	}
 	replaced, err := db.compact()
-	if err != nil {
+	switch {
+	case err != nil && (replaced || o.Compact):
 		return nil, errors.Join(fmt.Errorf("compact the file: %w", err), db.bolt.Close())
-	}
-	if !replaced {
+	case !replaced:
 		return db, nil
 	}
 	if err := db.bolt.Close(); err != nil {

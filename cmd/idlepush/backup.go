@@ -132,6 +132,17 @@ func serveBackup(mux *http.ServeMux, store *registry.Store, log *slog.Logger) {
 	})
 }
 
+// backUpDaily makes a backup a day, if it is to, until ctx ends.
+func (s settings) backUpDaily(ctx context.Context, store *registry.Store, log *slog.Logger) {
+	if s.backups.folder == "" {
+		return
+	}
+	write := func(w io.Writer) error {
+		return backup.Write(w, store, version(), string(s.backups.passphrase), time.Now())
+	}
+	backup.Daily{Folder: s.backups.folder, Keep: s.backups.keep, Write: write, Log: log}.Run(ctx)
+}
+
 // steadyWait is how long a backup waits for a command that takes nothing of it. Meanwhile the
 // store cannot use again what it frees.
 const steadyWait = 30 * time.Second

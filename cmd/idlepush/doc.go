@@ -9,6 +9,8 @@
 //	idlepush demo      run a demonstration
 //	idlepush doctor [EMAIL]
 //	                   examine this installation, or a mailbox
+//	idlepush setup-link
+//	                   print a link by which the first admin is set up
 //	idlepush password-link NAME
 //	                   print a link by which that person chooses a new password
 //	idlepush backup FILE
@@ -18,6 +20,8 @@
 //	idlepush check [FILE]
 //	                   read the whole store, or a backup
 //	idlepush compact   make the file of the store as small as it can be
+//	idlepush healthcheck
+//	                   ask the idlepush on this machine whether it works
 //	idlepush version   print the version
 //
 // # Settings

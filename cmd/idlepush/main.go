@@ -27,6 +27,7 @@ const usage = `idlepush notifies your phones when mail arrives.
   idlepush doctor  examine this installation: what works, what does not, and what to do
   idlepush doctor EMAIL
                    examine a mailbox: its settings, each step of the connection, the login
+  idlepush setup-link print a link by which the first admin is set up
   idlepush password-link NAME
                    print a link by which that person chooses a new password
   idlepush backup FILE
@@ -35,6 +36,7 @@ const usage = `idlepush notifies your phones when mail arrives.
                    make a store of a backup, here or on another machine
   idlepush check   read the whole store, or a backup, and change nothing
   idlepush compact make the file of the store as small as it can be
+  idlepush healthcheck ask the idlepush on this machine whether it works
   idlepush version print the version
 
   idlepush serve -help   lists the settings
@@ -52,21 +54,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	var err error
 	switch args[0] {
 	case "serve":
-		var s settings
-		if s, err = parse("idlepush serve", args[1:], getenv, stdout); err != nil {
-			return wrongUsage(err, stderr)
-		}
-		log := s.logger(stderr)
-		for _, name := range unknownVariables(os.Environ()) {
-			log.Warn("unknown environment variable is ignored; check its spelling", "name", name)
-		}
-		if err := checkTrustedCAs(getenv("SSL_CERT_FILE")); err != nil {
-			return wrongUsage(err, stderr)
-		}
-		if err := checkNoProxy(getenv); err != nil {
-			return wrongUsage(err, stderr)
-		}
-		err = serve(ctx, s, log, nil)
+		err = runServe(ctx, args[1:], getenv, stdout, stderr)
 	case "demo":
 		if len(args) > 1 {
 			fmt.Fprint(stderr, "idlepush: demo takes no settings\n")
@@ -80,6 +68,10 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		}
 	case "password-link":
 		err = runPasswordLink(ctx, args[1:], getenv, stdout)
+	case "setup-link":
+		err = runSetupLink(ctx, args[1:], getenv, stdout)
+	case "healthcheck":
+		err = runHealthcheck(ctx, args[1:], getenv, stdout)
 	case "backup":
 		err = runBackup(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
 	case "restore":
@@ -107,6 +99,25 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		return 1
 	}
 	return 0
+}
+
+// runServe runs the daemon, or prints its settings.
+func runServe(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	s, printed, err := serveSettings(args, getenv, stdout)
+	if err != nil {
+		return usageError{err}
+	}
+	if printed {
+		return nil
+	}
+	log := s.logger(stderr)
+	for _, name := range unknownVariables(os.Environ()) {
+		log.Warn("unknown environment variable is ignored; check its spelling", "name", name)
+	}
+	if err := errors.Join(checkTrustedCAs(getenv("SSL_CERT_FILE")), checkNoProxy(getenv)); err != nil {
+		return usageError{err}
+	}
+	return serve(ctx, s, log, nil)
 }
 
 // usageError reports wrong usage of a command.
@@ -195,8 +206,8 @@ func untilSignal(stderr io.Writer, farewell string) (context.Context, context.Ca
 }
 
 func (s settings) logger(out io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.logLevel}
-	if s.logJSON {
+	options := &slog.HandlerOptions{Level: s.log.level}
+	if s.log.json {
 		return slog.New(slog.NewJSONHandler(out, options))
 	}
 	return slog.New(slog.NewTextHandler(out, options))

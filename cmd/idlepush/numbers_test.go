@@ -65,6 +65,8 @@ func docsDefaults(t *testing.T) {
 		{"docs/operate.md", "lost its server for half an hour", "deploy/prometheus/idlepush.rules.yml", "idlepush_mailboxes{state=\"retrying\"} > 0\n        for: 30m"},
 		{"docs/operate.md", "waited for more than a quarter of an hour", "deploy/prometheus/idlepush.rules.yml", "idlepush_queue_oldest_seconds > 900"},
 		{"docs/operate.md", "rings more than 10 seconds after it was found", "deploy/prometheus/idlepush.rules.yml", "[30m]))) > 10"},
+		{"docs/install.md", "it does not answer within 5 s", "cmd/idlepush/healthcheck.go", "healthWait = 5 * time.Second"},
+		{"docs/install.md", "The image uses it", "cmd/idlepush/Dockerfile", `CMD ["/idlepush", "healthcheck"]`},
 		{"docs/settings.md", "by default backups are without the key. At least 10 characters", "cmd/idlepush/backup.go", "minPassphrase = 10"},
 		{"docs/settings.md", "how many of the daily backups are kept: 1 to 366", "cmd/idlepush/settings.go", "maxKeep = 366"},
 		{"docs/operate.md", "idlepush first looks at all mailboxes, for a minute at most", "cmd/idlepush/restored.go", "looksWait = time.Minute"},

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/push"
 	"idlepush/registry"
+	"idlepush/watcher"
 )
 
 const (
@@ -18,6 +20,15 @@ const (
 	// looksPause is how long it takes to notice that all were.
 	looksPause = 200 * time.Millisecond
 )
+
+// dispatch sends pushes until ctx ends, from when they may be sent.
+func dispatch(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, log *slog.Logger) error {
+	err := awaitLooks(ctx, store, func(account string) bool { return !pool.Live(account).Confirmed.IsZero() }, log)
+	if err == nil {
+		d.Run(ctx)
+	}
+	return err
+}
 
 // awaitLooks returns when pushes may be sent. Since a backup was made, what waits in its queues
 // may have been sent, and its mail read. So in a restored store they wait until every mailbox was

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,7 +21,6 @@ import (
 	"idlepush/cmd/idlepush/metrics"
 	"idlepush/push"
 	"idlepush/registry"
-	"idlepush/registry/backup"
 	"idlepush/watcher"
 )
 
@@ -83,28 +81,17 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	} else {
 		mux := http.NewServeMux()
 		s.servePasswordLink(mux, store, log)
+		s.serveSetupLink(mux, store, listener.Addr(), log)
 		serveBackup(mux, store, log)
 		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()},
 			thisProcess{s, store, pool, s.finder(clients)})
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })
 	}
-	group.Go(func() error {
-		if err := awaitLooks(ctx, store, func(account string) bool { return !pool.Live(account).Confirmed.IsZero() }, log); err != nil {
-			return err
-		}
-		dispatcher.Run(ctx)
-		return nil
-	})
+	group.Go(func() error { return dispatch(ctx, store, dispatcher, pool, log) })
 	group.Go(func() error { return pool.Run(ctx) })
 	group.Go(func() error { api.Run(ctx); return nil })
 	group.Go(func() error { return purge(ctx, store, log) })
-	if s.backups.folder != "" {
-		daily := backup.Daily{Folder: s.backups.folder, Keep: s.backups.keep, Log: log,
-			Write: func(w io.Writer) error {
-				return backup.Write(w, store, version(), string(s.backups.passphrase), time.Now())
-			}}
-		group.Go(func() error { daily.Run(ctx); return nil })
-	}
+	group.Go(func() error { s.backUpDaily(ctx, store, log); return nil })
 	group.Go(func() error { watchClock(ctx, nil, pool.AskNow, jumped, log); return nil })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })
 	group.Go(func() error { feedWatchdog(ctx, loops, log); return nil })

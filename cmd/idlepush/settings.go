@@ -34,9 +34,14 @@ type settings struct {
 	oauth          map[string]idlepush.OAuthClient // by provider; nil if there are none
 	burstLimit     int                             // 0 means no limit
 	backups        backupSettings
-	logLevel       slog.Level
-	logJSON        bool
+	log            logSettings
 	set            []string // the names of those that are not their defaults
+}
+
+// logSettings are those of the log.
+type logSettings struct {
+	level slog.Level
+	json  bool
 }
 
 // backupSettings are those of backups.
@@ -150,13 +155,13 @@ var last = []setting{
 		return checkPassphrase(v)
 	}},
 	{"log-level", "info", false, "minimum `level` of log messages: debug, info, warn or error", func(s *settings, v string) error {
-		if s.logLevel.UnmarshalText([]byte(v)) != nil {
+		if s.log.level.UnmarshalText([]byte(v)) != nil {
 			return errors.New("want debug, info, warn or error")
 		}
 		return nil
 	}},
 	{"log-format", "text", false, "`format` of the log: text or json", func(s *settings, v string) error {
-		s.logJSON = v == "json"
+		s.log.json = v == "json"
 		if v != "json" && v != "text" {
 			return errors.New("want text or json")
 		}
@@ -272,7 +277,7 @@ func (x syntax) parseAll(args []string, getenv func(string) string, out io.Write
 		return s, nil, nil, err
 	}
 	for _, t := range x.settings {
-		value, err := t.find(given, getenv)
+		value, _, err := t.find(given, getenv)
 		if err == nil && value != "" {
 			err = t.set(&s, value)
 		}
@@ -334,31 +339,32 @@ func defaultOf(t setting) string {
 	return " (default " + t.value + ")"
 }
 
-// find returns the setting's value: the flag's, the variable's or the default. A secret may come
-// from a file.
-func (t setting) find(given map[string]*string, getenv func(string) string) (string, error) {
-	for _, source := range []struct{ value, file string }{
-		{*given[t.name], fileFlag(given[t.name+"-file"])},
-		{getenv(variable(t.name)), getenv(variable(t.name) + "_FILE")},
+// find returns the setting's value, and where it is from: the flag, the variable or the default. A
+// secret may come from a file.
+func (t setting) find(given map[string]*string, getenv func(string) string) (value, from string, err error) {
+	for _, source := range []struct{ value, file, name, fileName string }{
+		{*given[t.name], fileFlag(given[t.name+"-file"]), "--" + t.name, "--" + t.name + "-file"},
+		{getenv(variable(t.name)), getenv(variable(t.name) + "_FILE"), variable(t.name), variable(t.name) + "_FILE"},
 	} {
 		switch {
 		case !t.secret || source.file == "":
 		case source.value != "":
-			return "", errors.New("is set directly and as a file: remove one of the two")
+			return "", "", errors.New("is set directly and as a file: remove one of the two")
 		default:
 			content, err := os.ReadFile(source.file)
 			if err != nil {
-				return "", fmt.Errorf("read its file: %w", err)
+				return "", "", fmt.Errorf("read its file: %w", err)
 			}
 			if source.value = strings.TrimSpace(string(content)); source.value == "" {
-				return "", fmt.Errorf("its file %s is empty", source.file)
+				return "", "", fmt.Errorf("its file %s is empty", source.file)
 			}
+			source.name = source.fileName
 		}
 		if source.value != "" {
-			return source.value, nil
+			return source.value, source.name, nil
 		}
 	}
-	return t.value, nil
+	return t.value, "the default", nil
 }
 
 func fileFlag(value *string) string {

@@ -38,7 +38,7 @@ func settingsSources(t *testing.T) {
 		want func(settings) bool
 	}{
 		"defaults": {nil, nil, func(s settings) bool {
-			return s.listen == "127.0.0.1:8080" && s.data == "./data" && !s.logJSON && s.burstLimit == 5
+			return s.listen == "127.0.0.1:8080" && s.data == "./data" && !s.log.json && s.burstLimit == 5
 		}},
 		"flag":               {[]string{"--listen=:1"}, nil, func(s settings) bool { return s.listen == ":1" }},
 		"environment":        {nil, map[string]string{"IDLEPUSH_LISTEN": ":2"}, func(s settings) bool { return s.listen == ":2" }},
@@ -172,6 +172,9 @@ var variables = regexp.MustCompile(`IDLEPUSH_[A-Z_]+`)
 
 func settingsOfContainer(t *testing.T) {
 	t.Parallel()
+	if strings.Contains(read(t, ".dockerignore"), ".git") {
+		t.Error("the image is built without .git, so its version is not known")
+	}
 	var compose struct {
 		Services map[string]struct {
 			Build       struct{ Context, Dockerfile string }

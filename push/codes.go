@@ -11,23 +11,25 @@ var Codes = []codes.Entry{
 	{Code: "too_many_at_once", Text: "Too many test pushes to your devices are on their way: try again in a few seconds."},
 
 	// Decisions
-	{Code: codeFolder, Text: "This device is not to ring for mail in this folder."},
-	{Code: codeMuted, Text: "This is muted.", Cases: map[string]string{
-		"mailbox": "This mailbox is muted until {until}.", "mailbox_for_ever": "This mailbox is muted.",
-		"sender": "This sender is muted until {until}.", "sender_for_ever": "This sender is muted.",
-		"conversation": "This conversation is muted until {until}.", "conversation_for_ever": "This conversation is muted."}},
-	{Code: codeRule, Text: "Rule {rule} of this mailbox decides.", Cases: map[string]string{
-		"ring": "It rings by rule {rule} of this mailbox.", "loud": "It rings loudly by rule {rule} of this mailbox.",
-		"silent": "It shows without a sound by rule {rule} of this mailbox.", "not": "It does not ring by rule {rule} of this mailbox."}},
-	{Code: codeOtherwise, Text: "No rule of this mailbox matches.", Cases: map[string]string{
-		"loud": "It rings loudly, as all mail of this mailbox that no rule matches.", "silent": "It shows without a sound, as all mail of this mailbox that no rule matches.",
-		"not": "It does not ring, as all mail of this mailbox that no rule matches."}},
-	{Code: codeQuiet, Text: "This device is quiet until {until}.", Cases: map[string]string{"silent": "It shows without a sound: this device is quiet until {until}."}},
-	{Code: codeThrough, Text: "It breaks through.", Cases: map[string]string{
-		"people": "It breaks through: the sender is one of the people who matter.", "rule": "It breaks through quiet hours: it rings loudly by rule {rule} of this mailbox.",
-		"otherwise": "It breaks through quiet hours: mail of this mailbox that no rule matches rings loudly.", "attention": "It breaks through quiet hours, as all that needs attention."}},
-	{Code: codeBurst, Text: "Much mail came at once: this waits to be counted in a summary."},
-	{Code: codeSilent, Text: "It shows without a sound, because it counts only mail that does."},
+	// A person reads them later, too: they say what was decided, and not what is so now.
+	{Code: codeFolder, Text: "This device was not to be told of mail in this folder."},
+	{Code: codeMuted, Text: "It was muted.", Cases: map[string]string{
+		"mailbox": "This mailbox was muted until {until}.", "mailbox_for_ever": "This mailbox was muted.",
+		"sender": "This sender was muted until {until}.", "sender_for_ever": "This sender was muted.",
+		"conversation": "This conversation was muted until {until}.", "conversation_for_ever": "This conversation was muted."}},
+	{Code: codeRule, Text: "Rule {rule} of this mailbox, as the rules were then, decided.", Cases: map[string]string{
+		"ring": "It was to ring by rule {rule} of this mailbox, as the rules were then.", "loud": "It was to ring loudly by rule {rule} of this mailbox, as the rules were then.",
+		"silent": "It was to show without a sound by rule {rule} of this mailbox, as the rules were then.", "not": "It was not to ring by rule {rule} of this mailbox, as the rules were then."}},
+	{Code: codeOtherwise, Text: "No rule of this mailbox matched.", Cases: map[string]string{
+		"loud": "It was to ring loudly, as all mail of this mailbox that no rule matched.", "silent": "It was to show without a sound, as all mail of this mailbox that no rule matched.",
+		"not": "It was not to ring, as all mail of this mailbox that no rule matched."}},
+	{Code: codeQuiet, Text: "It was held back by the quiet hours of this device, until {until}.", Cases: map[string]string{"silent": "It was to show without a sound, because this device had quiet hours until {until}."}},
+	{Code: codeThrough, Text: "It came through quiet hours.", Cases: map[string]string{
+		"people": "It came through: the sender was one of the people who matter.", "rule": "It came through quiet hours: it was to ring loudly by rule {rule} of this mailbox, as the rules were then.",
+		"otherwise": "It came through quiet hours: mail of this mailbox that no rule matched was to ring loudly.", "attention": "It came through quiet hours, as all that needs attention."}},
+	{Code: codePerson, Text: "The sender was one of the people who matter."},
+	{Code: codeBurst, Text: "Much mail came at once: it waited to be counted in a summary."},
+	{Code: codeSilent, Text: "It was to show without a sound, because it counted only mail that was."},
 
 	// The keys of a device
 	{Code: "key_missing", Text: "This key is missing."},

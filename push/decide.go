@@ -35,6 +35,7 @@ const (
 	codeOtherwise codes.Code = "otherwise"
 	codeQuiet     codes.Code = "quiet_hours"
 	codeThrough   codes.Code = "breaks_through"
+	codePerson    codes.Code = "person_matters"
 	codeBurst     codes.Code = "burst"
 	codeSilent    codes.Code = "only_silent"
 )
@@ -81,7 +82,12 @@ func (q question) wait(d ring.Decision, passes bool) ring.Decision {
 		return d
 	}
 	d = q.duringQuiet(d, passes)
-	if d.Verdict == ring.Held || passes || q.kind == idlepush.KindAttention || !q.opens.After(q.now) {
+	switch {
+	case d.Verdict == ring.Held || q.kind == idlepush.KindAttention || !q.opens.After(q.now):
+		return d
+	case passes && d.Code == codePerson:
+		return decided(d, codeThrough, "people", nil)
+	case passes:
 		return d
 	}
 	d.By = ring.Source{}
@@ -115,7 +121,8 @@ func (q question) decideMail() (d ring.Decision, passes bool) {
 	}
 	if important {
 		d.Loud, d.By = true, by
-		return decided(d, codeThrough, "people", nil), true
+		d.Code = codePerson
+		return d, true
 	}
 	if code == codeRule {
 		d.By = by
@@ -195,6 +202,9 @@ func (q question) duringQuiet(d ring.Decision, passes bool) ring.Decision {
 		}
 		if d.Code == codeOtherwise && d.Loud {
 			return decided(d, codeThrough, "otherwise", nil)
+		}
+		if d.Code == codePerson {
+			return decided(d, codeThrough, "people", nil)
 		}
 		return d
 	case q.on.Quiet.Mode != ring.QuietSilent:

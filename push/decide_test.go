@@ -227,7 +227,7 @@ func decideSentences(t *testing.T) {
 			t.Errorf("%s: %v", row.given, err)
 		}
 	}
-	for _, code := range []codes.Code{codeFolder, codeMuted, codeRule, codeOtherwise, codeQuiet, codeThrough, codeBurst, codeSilent} {
+	for _, code := range []codes.Code{codeFolder, codeMuted, codeRule, codeOtherwise, codeQuiet, codeThrough, codePerson, codeBurst, codeSilent} {
 		for which := range table[code].Cases {
 			if !used[string(code)+"/"+which] {
 				t.Errorf("no row of the table is decided by %s/%s", code, which)

@@ -60,7 +60,7 @@ var members = []member{
 			{If: ring.Match{Subject: []string{"disk failure"}}, Then: ring.Action{Ring: ring.VolumeLoud}},
 		},
 	}, expects: map[string]expected{
-		"school":     {ring.Now, true, codeThrough, "people"},
+		"school":     {ring.Now, true, codePerson, ""},
 		"newsletter": {ring.Not, false, codeRule, "not"},
 		"alarm":      {ring.Now, true, codeRule, "loud"},
 	}},
@@ -69,7 +69,7 @@ var members = []member{
 		Rules:     []ring.Rule{{If: ring.Match{Subject: []string{"FACTURE D’ELECTRICITE"}, Attachment: new(true)}, Then: ring.Action{Ring: ring.VolumeNormal}}},
 		Otherwise: ring.Action{Ring: ring.VolumeNot},
 	}, expects: map[string]expected{
-		"friend":     {ring.Now, true, codeThrough, "people"},
+		"friend":     {ring.Now, true, codePerson, ""},
 		"bill":       {ring.Now, false, codeRule, "ring"},
 		"school":     {ring.Not, false, codeOtherwise, "not"},
 		"newsletter": {ring.Not, false, codeOtherwise, "not"},
@@ -218,6 +218,8 @@ func (l *line) show(f *fate, at time.Time) ring.Verdict {
 		return ring.Silent
 	case e.why == codeRule:
 		f.why, f.which = codeThrough, "rule"
+	case e.why == codePerson:
+		f.why, f.which = codeThrough, "people"
 	}
 	return e.verdict
 }
@@ -236,6 +238,9 @@ func (l *line) arrive(f *fate, at time.Time) {
 		l.keep(f, codeBurst, at, l.opens())
 		l.held = append(l.held, f)
 	default:
+		if f.why == codePerson && l.opens().After(at) {
+			f.why, f.which = codeThrough, "people"
+		}
 		f.state, f.at, f.silent = idlepush.DeliveryDelivered, at, verdict == ring.Silent
 		l.pushed = append(l.pushed, at)
 	}

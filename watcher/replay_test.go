@@ -116,7 +116,7 @@ func TestReplayOfAWeek(t *testing.T) {
 				t.Errorf("%s rings %d times in the replay, and rang %d times", d.Name, replay.Rings, service.rings[d.ID])
 			}
 		}
-		for _, code := range []codes.Code{"", "breaks_through", "burst", "junk", "quiet_hours", "rule"} {
+		for _, code := range []codes.Code{"", "breaks_through", "burst", "junk", "person_matters", "quiet_hours", "rule"} {
 			if reasons[code] == 0 {
 				t.Errorf("the week shows nothing of %q: %v", code, reasons)
 			}
@@ -179,6 +179,12 @@ func wantReplayed(t *testing.T, n idlepush.Notification, d idlepush.Device, got 
 		}
 		if got.Verdict != was.Verdict || got.Code != was.Code || !reflect.DeepEqual(got.Params, was.Params) || summed != (one.State == idlepush.DeliveryCombined) {
 			t.Errorf("mail %d on %s was %s, %s because of %q %v, and is replayed as %s because of %q %v, in a summary: %v", n.UID, d.Name, one.State, was.Verdict, was.Code, was.Params, got.Verdict, got.Code, got.Params, summed)
+		}
+		if (got.Waited == nil) != (was.Waited == nil) || was.Waited != nil && got.Waited.Code != was.Waited.Code {
+			t.Errorf("mail %d on %s waited for %+v, and is replayed as waiting for %+v", n.UID, d.Name, was.Waited, got.Waited)
+		}
+		if was.Code == "" && was.Waited != nil {
+			return was.Waited.Code
 		}
 		return was.Code
 	}

@@ -125,20 +125,23 @@ func TestActivityDeliveries(t *testing.T) {
 		location.hash = "#/activity";
 	}`, object{"/notifications?limit=50": object{"items": []object{
 		mail("held", object{"state": "pending", "until": until}), mail("waiting", object{"state": "pending"}), mail("counted", object{"state": "combined", "at": until, "into": "sum"}),
-		mail("quiet", object{"state": "pending", "until": until, "decision": object{"verdict": "held", "until": until, "code": "quiet_hours", "params": object{"until": "07:00"}, "text": "This device is quiet until 07:00."}}),
-		mail("ruled", object{"state": "skipped", "decision": object{"verdict": "not", "code": "rule", "params": object{"case": "not", "rule": "2"}, "text": "It does not ring by rule 2 of this mailbox."}}),
-		mail("muted", object{"state": "skipped", "decision": object{"verdict": "not", "code": "muted", "params": object{"case": "sender_for_ever"}, "text": "This sender is muted."}}),
-		mail("silent", object{"state": "delivered", "at": until, "decision": object{"verdict": "silent", "code": "otherwise", "params": object{"case": "silent"}, "text": "It shows without a sound."}}),
+		mail("quiet", object{"state": "pending", "until": until, "decision": object{"verdict": "held", "until": until, "code": "quiet_hours", "params": object{"until": "07:00"}, "text": "It was held back."}}),
+		mail("ruled", object{"state": "skipped", "decision": object{"verdict": "not", "code": "rule", "params": object{"case": "not", "rule": "2"}, "text": "It was not to ring.", "outdated": true}}),
+		mail("muted", object{"state": "skipped", "decision": object{"verdict": "not", "code": "muted", "params": object{"case": "sender_for_ever"}, "text": "This sender was muted."}}),
+		mail("silent", object{"state": "delivered", "at": until, "decision": object{"verdict": "silent", "code": "otherwise", "params": object{"case": "silent"}, "text": "It was to show without a sound."}}),
+		mail("alone", object{"state": "delivered", "at": until, "decision": object{"verdict": "now", "code": "person_matters", "text": "The sender was one.", "waited": object{"code": "quiet_hours", "since": until, "until": until}}}),
+		mail("summed", object{"state": "combined", "at": until, "decision": object{"verdict": "now", "waited": object{"code": "quiet_hours", "since": until, "until": until}}}),
 	}}, "/notifications/sum": summary})
 	p.WaitText(t, "Phone: in a summary at ")
 	var clock string
 	p.Eval(t, &clock, `async until => (await import("/age.js")).clock(until)`, until)
-	for _, want := range []string{"Phone: in a summary at " + clock + ".", "Phone: quiet until " + clock + ".", "Phone: not: rule 2.", "Phone: not. This sender is muted.", "Phone: shown without a sound after 0.1 s: no rule matches.", "Phone: waits until " + clock + ", because it has rung often within a minute", "Phone: waiting"} {
+	for _, want := range []string{"Phone: in a summary at " + clock + ".", "Phone: quiet until " + clock + ".", "Phone: not shown, by rule 2 (changed since).", "Phone: not shown, as the sender was muted.",
+		"Phone: shown without a sound after 0.1 s, as no rule matched.", "Phone: rang after 0.1 s, after quiet hours until " + clock + ", as its sender matters.", "Phone: in a summary at " + clock + ", after quiet hours until " + clock + ".", "Phone: waits until " + clock + ", because it has rung often within a minute", "Phone: waiting"} {
 		p.WaitText(t, want)
 	}
 	links := make(map[string]string)
 	p.Eval(t, &links, `() => Object.fromEntries([...document.querySelectorAll("main li li a[aria-label]")].map((a) => [a.closest(".card").id, a.getAttribute("href")]))`)
-	if want := map[string]string{"quiet": "#/device/phone", "ruled": "#/rules/a", "muted": "#/mailbox/a", "silent": "#/rules/a"}; !maps.Equal(links, want) {
+	if want := map[string]string{"quiet": "#/device/phone", "ruled": "#/rules/a", "muted": "#/mailbox/a", "silent": "#/rules/a", "alone": "#/mailbox/a"}; !maps.Equal(links, want) {
 		t.Errorf("what decided is changed at %v, want %v", links, want)
 	}
 	checkSizes(t, p)

@@ -180,8 +180,8 @@ func TestDecided(t *testing.T) {
 		t.Helper()
 		p.Wait(t, subject+": "+want, `(subject, want) => [...document.querySelectorAll("main li.card")].some((card) => card.querySelector("p")?.innerText === subject && card.innerText.includes(want))`, subject, want)
 	}
-	says("Sale", "firefox: not: rule 1. Change this")
-	says("Letter", "s: rule 2. Change this")
+	says("Sale", "firefox: not shown, by rule 1. Change this")
+	says("Letter", "s, by rule 2. Change this")
 	says("Tea", ": quiet until ")
 	checkSizes(t, p)
 	p.Eval(t, nil, `() => [...document.querySelectorAll("main li li a")].find((a) => a.getAttribute("href").startsWith("#/device/")).click()`)

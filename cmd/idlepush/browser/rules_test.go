@@ -91,7 +91,7 @@ func TestRules(t *testing.T) {
 		choose(t, p, "css:section [name=ring]", "not")
 		p.WaitText(t, "The rules have changed since. Try them again.")
 		p.Click(t, "Try it on last week")
-		p.WaitText(t, "is not shown: no rule matches. Before: is shown without a sound: no rule matches.")
+		p.WaitText(t, "is not shown, as no rule matched. Before: is shown without a sound, as no rule matched.")
 		p.Click(t, "Only mail that the change is about")
 		p.WaitText(t, "Dinner on Sunday?")
 		choose(t, p, "css:section [name=ring]", "loud")

@@ -18,7 +18,7 @@ function line(item, delivery) {
 	const { name, state, decision = {} } = delivery;
 	const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
 	const [at, until] = [delivery.at, delivery.until].map((time) => time && clock(time));
-	const said = sentences[state]?.({ name, took, until, decision }) ?? texts.delivery[state](name, took, at, until);
+	const said = sentences[state]?.({ name, took, until, decision }) ?? because(texts.delivery[state](name, took, at, until), { waited: decision.waited });
 	const failure = delivery.reason && state !== "delivered" && ` ${texts.stateReason(reason(delivery, delivery.reason))}`;
 	const change = changeAt(item, delivery);
 	return el("li", {}, delivery.into ? el("a", { href: `#/mail/${delivery.into}` }, said) : said, ".", failure,
@@ -32,13 +32,10 @@ const sentences = {
 	skipped: ({ name, decision }) => because(texts.notShown(name), decision),
 };
 
-// because adds to a sentence what decided, without the full stop.
-export function because(said, { code, params, text }) {
-	if (!code) {
-		return said;
-	}
-	const cause = texts.causes[code]?.(params ?? {});
-	return cause ? texts.because(said, cause) : `${said}. ${reason({ code, params }, text).replace(/\.$/, "")}`;
+// because adds to a sentence what held the mail before and what decided, without the full stop.
+export function because(said, { code, params, text, until, outdated, waited }) {
+	const cause = code && (texts.causes[code]?.(params ?? {}, until && clock(until)) ?? reason({ code, params }, text).replace(/\.$/, ""));
+	return [said, waited && texts.waited[waited.code]?.(clock(waited.until)), outdated ? texts.outdated(cause) : cause].filter(Boolean).reduce(texts.because);
 }
 
 // changeAt returns the view where a person changes what decided, or undefined if nothing did.
@@ -48,6 +45,8 @@ function changeAt({ account }, { device, decision: { code, params } = {} }) {
 	case "otherwise":
 		return `#/rules/${account}`;
 	case "muted":
+		return `#/mailbox/${account}`;
+	case "person_matters":
 		return `#/mailbox/${account}`;
 	case "breaks_through":
 		return params?.case === "attention" ? `#/device/${device}` : `#/mailbox/${account}`;

@@ -57,7 +57,7 @@ function line({ at, folder, from, subject, devices = [], ...mail }, names) {
 function verdict(decision) {
 	const until = decision.until && clock(decision.until);
 	if (decision.summed) {
-		return texts.trySummed;
+		return because(texts.trySummed, { waited: decision.waited });
 	}
-	return decision.code === "quiet_hours" && decision.verdict === "held" ? texts.tryQuiet(until) : because(texts.tryVerdicts[decision.verdict](until), decision);
+	return decision.verdict === "held" && decision.code === "quiet_hours" ? texts.tryQuiet(until) : because(texts.tryVerdicts[decision.verdict](until), decision);
 }

@@ -298,7 +298,7 @@ func orderLevel(t *testing.T) {
 		bodies := make(map[string]string)
 		for _, p := range h.sends() {
 			bodies[p.device.ID] = p.message.Body
-			if p.message.URL != "https://push.example.org/#/mail/"+p.message.ID || p.message.Thread != h.account.ID || p.message.TTL(p.at) != 72*time.Hour {
+			if p.message.URL != "https://push.example.org/#/open/"+p.message.ID || p.message.Thread != h.account.ID || p.message.TTL(p.at) != 72*time.Hour {
 				t.Errorf("%s: url %q, thread %q, ttl %v", p.device.Name, p.message.URL, p.message.Thread, p.message.TTL(p.at))
 			}
 		}

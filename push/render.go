@@ -75,23 +75,24 @@ func Render(w registry.Work, page string, texts codes.Table) Message {
 }
 
 // clickURL returns the URL that a click opens: the account's link to the mail if the device's level
-// allows it, or the page. If another user chose the link, it is the page, which asks before it
-// opens that. For an attention about a mailbox it is the page with what ends that. Without a page
-// it is empty, even if there is a link.
+// allows it, or the page, which opens the mail in the way that the person has chosen on the device.
+// If another user chose the link, it is the page, which asks before it opens that. For an attention
+// about a mailbox it is the page with what ends that. Without a page it is empty, even if there is a
+// link.
 func clickURL(w registry.Work, page string) string {
 	link := w.Account.LinkTo(w.Notification)
 	if !w.Device.Content.Allows(idlepush.LevelSubject) {
 		link = ""
 	}
 	switch n := w.Notification; {
-	case page == "" || len(page)+len("#/mail/")+len(n.ID) > maxURL:
+	case page == "" || len(page)+len("#/open/")+len(n.ID) > maxURL:
 		return ""
 	case link != "" && w.Account.Owner != w.Device.User:
 		return page + "#/open/" + n.ID
 	case link != "" && len(link) <= maxURL:
 		return link
 	case n.Kind == idlepush.KindMail:
-		return page + "#/mail/" + n.ID
+		return page + "#/open/" + n.ID
 	case n.Kind == idlepush.KindAttention && n.Account != "":
 		return page + "#/attention/" + n.Account
 	case n.Code == registry.CodeShareEnded && w.Device.Content.Allows(idlepush.LevelSender):

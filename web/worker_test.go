@@ -205,7 +205,7 @@ func workerClick(t *testing.T) {
 		want string
 	}{
 		{object{"kind": "mail", "id": "x", "navigate": "https://mail.example.net/x"}, "https://mail.example.net/x"},
-		{object{"kind": "mail", "id": "x", "navigate": page + "mail/x"}, page + "open/x"},
+		{object{"kind": "mail", "id": "x", "navigate": page + "open/x"}, page + "open/x"},
 		{object{"kind": "mail", "id": "x"}, page + "open/x"},
 		{object{"kind": "mail", "id": "x", "navigate": "message:%3Cx%3E"}, page + "open/x"},
 		{object{"kind": "mail", "id": "x", "navigate": "javascript:alert(1)"}, page + "open/x"},

@@ -34,7 +34,7 @@ self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
 self.addEventListener("notificationclick", (event) => {
 	event.notification.close();
 	const { data } = event.notification;
-	event.waitUntil(event.action === "mute" ? mute(data) : opened(target(data, self.location.origin)).then(atOnce).then(go));
+	event.waitUntil(event.action === "mute" ? mute(data) : opened(target(data, self.location.origin)).then(go));
 });
 
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
@@ -106,7 +106,7 @@ async function mute({ account }) {
 // others the page has a link.
 function target(data, origin) {
 	const { kind, code, id, account } = data ?? {};
-	const [view, about] = kind === "mail" ? ["mail", id] : code === "share_ended" ? ["add", id] : kind === "attention" ? ["attention", account] : [];
+	const [view, about] = kind === "mail" ? ["open", id] : code === "share_ended" ? ["add", id] : kind === "attention" ? ["attention", account] : [];
 	const page = about ? `${origin}/#/${view}/${encodeURIComponent(about)}` : `${origin}/#/`;
 	try {
 		const { protocol, href } = new URL(data?.navigate ?? page);
@@ -129,12 +129,6 @@ async function opened(address) {
 	} catch {
 		return address;
 	}
-}
-
-// atOnce returns the address of the page of a mail that opens the mail at once, where the person
-// wishes that on this device. Others it returns as they are.
-function atOnce(address) {
-	return address.replace(`${self.location.origin}/#/mail/`, `${self.location.origin}/#/open/`);
 }
 
 // linkTimeout is in ms. Browsers let a click open a window only for a few seconds.

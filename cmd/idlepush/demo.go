@@ -209,15 +209,29 @@ func (d *demonstration) setUp(ctx context.Context, c *api.Client, dir string) er
 	}
 	c.Token = made.Token
 	at := d.mailAt.Addr().(*net.TCPAddr)
+	var account struct{ ID string }
 	if err := c.Post(ctx, "/accounts", object{"email": "anna@example.org", "host": "127.0.0.1", "port": at.Port, "security": "none",
-		"username": "anna@example.org", "password": d.password}, nil); err != nil {
+		"username": "anna@example.org", "password": d.password}, &account); err != nil {
+		return err
+	}
+	if err := c.Call(ctx, "PUT", "/accounts/"+account.ID+"/wishes", demoWishes, nil); err != nil {
 		return err
 	}
 	return d.register(ctx, c)
 }
 
+// demoWishes are those of the mailbox. All of its mail is shown, some without a sound.
+var demoWishes = object{
+	"revision": 0, "name": "Home", "color": "#1d6b3a", "people": []string{"berta@example.org"},
+	"rules": []object{{"if": object{"from": []string{"backup@example.org"}, "subject": []string{"done"}}, "then": object{"ring": "silent"}}},
+}
+
+// demoQuiet are the wishes of a phone that shows mail without a sound at night.
+var demoQuiet = object{"revision": 0, "quiet": object{"zone": "Europe/Berlin", "mode": "silent", "people": true, "attention": true,
+	"hours": []object{{"days": []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, "from": "22:00", "to": "07:00"}}}}
+
 // register registers a phone of each transport. The Pixel and the iPhone have keys, so that Google
-// and Apple see only ciphertext.
+// and Apple see only ciphertext. The last has quiet hours.
 func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 	pixel, err := pushtest.NewReceiver()
 	if err != nil {
@@ -246,12 +260,13 @@ func (d *demonstration) register(ctx context.Context, c *api.Client) error {
 		phones = append(phones, object{"name": p.name, "transport": p.transport, "content": p.content,
 			"subscription": object{"endpoint": string(s.Endpoint), "keys": api.Keys(s.Keys)}})
 	}
+	var made struct{ ID string }
 	for _, p := range phones {
-		if err := c.Post(ctx, "/devices", p, nil); err != nil {
+		if err := c.Post(ctx, "/devices", p, &made); err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.Call(ctx, "PUT", "/devices/"+made.ID+"/wishes", demoQuiet, nil)
 }
 
 // awaitWatching waits until the account is watched: mail that exists before the first look is not
@@ -277,18 +292,18 @@ func (d *demonstration) awaitWatching(ctx context.Context, c *api.Client) error 
 	}
 }
 
-var demoMails = []struct{ from, subject, text string }{
-	{"Berta Baum", "Lunch?", "The new place at the corner has dumplings. Half past twelve?"},
-	{"Münzenberger Verein", "Einladung zum Sommerfest", "Liebe Mitglieder, am Samstag ist es so weit."},
-	{"Backup", "nas: backup done", "3 folders, 12 GB, no errors."},
-	{"村上", "Re: keys 🔑", "They are under the flower pot again."},
+var demoMails = []struct{ from, address, subject, text string }{
+	{"Berta Baum", "berta@example.org", "Lunch?", "The new place at the corner has dumplings. Half past twelve?"},
+	{"Münzenberger Verein", "verein@example.org", "Einladung zum Sommerfest", "Liebe Mitglieder, am Samstag ist es so weit."},
+	{"Backup", "backup@example.org", "nas: backup done", "3 folders, 12 GB, no errors."},
+	{"村上", "murakami@example.org", "Re: keys 🔑", "They are under the flower pot again."},
 }
 
 // arrive appends the n-th mail to the mailbox.
 func (d *demonstration) arrive(n int) error {
 	m := demoMails[n%len(demoMails)]
 	subject := fmt.Sprintf("%s (%d)", m.subject, n+1)
-	from := mail.Address{Name: m.from, Address: "someone@example.org"}
+	from := mail.Address{Name: m.from, Address: m.address}
 	message := fmt.Sprintf("From: %s\r\nTo: anna@example.org\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n",
 		from.String(), mime.QEncoding.Encode("utf-8", subject), time.Now().Format(time.RFC1123Z), rand.Text(), m.text)
 	d.say("mail from %s: %s", m.from, subject)

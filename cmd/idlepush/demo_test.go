@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"idlepush/cmd/idlepush/api"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
 )
@@ -41,6 +42,26 @@ func demoShowsPushes(t *testing.T) {
 			}
 		}
 		return nil
+	})
+	token := regexp.MustCompile(`Bearer (\S+)' (\S+)/notifications`).FindStringSubmatch(out.String())
+	c := &api.Client{Base: token[2], Token: token[1]}
+	testenv.Await(t, "a mail is shown without a sound by a rule", func() error {
+		var list struct {
+			Items []struct {
+				Deliveries []struct{ Decision struct{ Verdict, Code string } }
+			}
+		}
+		if err := c.Get(ctx, "/notifications", &list); err != nil {
+			return err
+		}
+		for _, item := range list.Items {
+			for _, to := range item.Deliveries {
+				if to.Decision.Verdict == "silent" && to.Decision.Code == "rule" {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("there are only %+v", list.Items)
 	})
 	stop()
 	running.Wait()

@@ -228,7 +228,7 @@ func edgesBetweenViews(t *testing.T, b *browsertest.Browser) {
 	p.Click(t, "Log out here")
 	var sessions struct{ Items []struct{ ID string } }
 	systemtest.Must(t, s.Client.Get(testenv.Context(t), "/sessions", &sessions))
-	systemtest.Must(t, s.Client.Call(testenv.Context(t), "DELETE", "/sessions/"+sessions.Items[0].ID, nil, nil))
+	systemtest.Must(t, s.Client.Call(testenv.Context(t), "DELETE", "/sessions/"+first(t, sessions.Items).ID, nil, nil))
 	p.Eval(t, nil, `async () => { (await import("/api.js")).call("GET", "/me").catch(() => {}); }`)
 	p.WaitText(t, "Stay signed in")
 	p.Wait(t, "the question is gone", `() => !document.querySelector("dialog")`)

@@ -45,7 +45,7 @@ func TestUnreadableFolders(t *testing.T) {
 	p.WaitText(t, "Let it ring here")
 	var list struct{ Items []struct{ ID string } }
 	callAPI(t, p, "GET", "/accounts", nil, &list)
-	p.Navigate(t, s.Origin+"/#/mailbox/"+list.Items[0].ID)
+	p.Navigate(t, s.Origin+"/#/mailbox/"+first(t, list.Items).ID)
 	p.Click(t, "Choose folders (1)")
 	p.WaitText(t, "2 folders could not be read and are left out.")
 	if got := p.Text(t); !strings.Contains(got, "Family") {

@@ -135,7 +135,7 @@ func (s *system) enterMailServer(t *testing.T, p *browsertest.Page) {
 	p.Click(t, "Continue")
 }
 
-// ids returns the ids in a list of the API.
+// ids returns the ids in a list of the API. A test whose list is empty ends.
 func (s *system) ids(t *testing.T, list string) (ids []string) {
 	t.Helper()
 	var all struct{ Items []struct{ ID string } }
@@ -143,7 +143,19 @@ func (s *system) ids(t *testing.T, list string) (ids []string) {
 	for _, item := range all.Items {
 		ids = append(ids, item.ID)
 	}
+	if len(ids) == 0 {
+		t.Fatalf("%s has none", list)
+	}
 	return ids
+}
+
+// first returns the first of a list. A test without one ends: a step before it has failed.
+func first[T any](t *testing.T, list []T) T {
+	t.Helper()
+	if len(list) == 0 {
+		t.Fatal("the list is empty")
+	}
+	return list[0]
 }
 
 // openView opens a view that the page does not show yet, and waits for a text of that view.

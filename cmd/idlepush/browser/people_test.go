@@ -176,7 +176,7 @@ func TestPeople(t *testing.T) {
 		}
 		var own struct{ Items []struct{ ID string } }
 		callAPI(t, ben, "GET", "/accounts", nil, &own)
-		callAPI(t, ben, "PATCH", "/accounts/"+own.Items[0].ID, object{"shared_with": shared}, nil)
+		callAPI(t, ben, "PATCH", "/accounts/"+first(t, own.Items).ID, object{"shared_with": shared}, nil)
 		s.openView(t, anna, "mailboxes", "“ben” wants to share a mailbox with you")
 		anna.Click(t, "Accept")
 		anna.WaitText(t, "Shared by ben")

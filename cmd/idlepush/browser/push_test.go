@@ -191,7 +191,7 @@ func createToken(t *testing.T, p *browsertest.Page) (token string) {
 // mails.
 func (s *system) checkRenewal(t *testing.T, p *browsertest.Page, service *mozilla.Service, status int) {
 	t.Helper()
-	expired := service.Endpoints()[0]
+	expired := first(t, service.Endpoints())
 	service.Expire(expired, status)
 	late := fmt.Sprint("planted-late-", status)
 	s.Deliver(t, late)

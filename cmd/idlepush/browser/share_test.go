@@ -59,12 +59,13 @@ func TestShare(t *testing.T) {
 			Items []struct{ ID, Subject string }
 		}
 		callAPI(t, p, "GET", "/notifications?limit=1", nil, &list)
+		mail := first(t, list.Items).ID
 		// The pages of the link are not there.
 		p.Eval(t, nil, `() => { window.opened = []; navigation.addEventListener("navigate", event => {
 			if (!event.destination.url.startsWith(location.origin)) { opened.push(event.destination.url); event.preventDefault(); }
 		}); }`)
 		const open = `id => { location.hash = "#/open/" + id; }`
-		p.Eval(t, nil, open, list.Items[0].ID)
+		p.Eval(t, nil, open, mail)
 		p.WaitText(t, "The owner of the mailbox has chosen what a tap opens: mail.evil.example.")
 		checkSizes(t, p)
 		p.Click(t, "Open mail.evil.example")
@@ -72,12 +73,12 @@ func TestShare(t *testing.T) {
 		p.Wait(t, "the host is remembered", `async () => await remember.allows("https://mail.evil.example/other")`)
 		p.Eval(t, nil, `() => { location.hash = "#/activity"; }`)
 		p.WaitText(t, "None of your devices was registered for it.")
-		p.Eval(t, nil, open, list.Items[0].ID)
+		p.Eval(t, nil, open, mail)
 		p.Wait(t, "the link is opened at once", `() => opened.length === 2`)
 		// The mail is there still, and another host is not allowed.
-		s.openView(t, p, "mail/"+list.Items[0].ID, "Open mail.evil.example")
+		s.openView(t, p, "mail/"+mail, "Open mail.evil.example")
 		systemtest.Must(t, s.Client.Call(ctx, "PATCH", "/accounts/"+made.ID, object{"link": "https://mail.evil.example:8443/?m={message_id}"}, nil))
-		s.openView(t, p, "open/"+list.Items[0].ID, "Open mail.evil.example:8443")
+		s.openView(t, p, "open/"+mail, "Open mail.evil.example:8443")
 	})
 	t.Run("of the hosts that were allowed, a hundred are remembered", func(t *testing.T) {
 		var kept []bool

@@ -258,7 +258,7 @@ func (f furnished) look(uid uint32, print string) Arrival {
 // filesOf closes the store, and opens it again once it has read its files.
 func filesOf(t *testing.T, s *Store) map[string][]byte {
 	t.Helper()
-	if err := s.Close(); err != nil {
+	if err := s.db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	made := make(map[string][]byte)

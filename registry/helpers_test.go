@@ -80,11 +80,11 @@ func openStore(t testing.TB, dir string) *Store {
 	return s
 }
 
-// reopen closes the store and opens it again, within the same *Store, so that its cleanup stays
+// reopen opens the store again as after a crash, within the same *Store, so that its cleanup stays
 // right.
 func reopen(t testing.TB, s *Store) {
 	t.Helper()
-	if err := s.Close(); err != nil {
+	if err := s.db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	o := unsynced

@@ -3,6 +3,8 @@ package registry
 import (
 	"slices"
 	"sync"
+
+	"idlepush/registry/table"
 )
 
 // inFlight knows the deliveries whose pushes may be on their way, or are accepted and not settled.
@@ -12,6 +14,35 @@ type inFlight struct {
 	devices map[id]pushes
 	ending  map[*queueSet][]deliveryKey // what transactions that run take from queues
 	before  map[subqueueKey]uint64      // the last sequence that an earlier run may have sent
+}
+
+// beginRun finds out what an earlier run may have sent without writing the outcome: anything, unless
+// that has ended in order.
+func (c *core) beginRun() error {
+	inOrder := false
+	err := c.db.View(func(tx *table.Tx) (err error) {
+		if c.began, err = lastSequence(tx); err != nil {
+			return err
+		}
+		var row metaRow
+		if row, inOrder, err = metas.Get(tx, metaUnsettled); inOrder {
+			c.began = row.Number
+		}
+		return err
+	})
+	if err != nil || !inOrder {
+		return err
+	}
+	return c.db.Update(func(tx *table.Tx) error { return metas.Delete(tx, metaUnsettled) })
+}
+
+// endRun notes that this run has ended in order: it leaves nothing unsettled but what it found. It
+// does not if something is in flight.
+func (c *core) endRun() error {
+	if c.inFlight.any() {
+		return nil
+	}
+	return c.db.Update(func(tx *table.Tx) error { return metas.Put(tx, metaUnsettled, metaRow{Number: c.began}) })
 }
 
 // pushes are those of one device.
@@ -34,6 +65,13 @@ func (f *inFlight) lastOfBefore(sub subqueueKey, seq uint64) uint64 {
 		f.before[sub] = seq
 	}
 	return f.before[sub]
+}
+
+// any reports whether a push may be on its way, or was answered and is not settled.
+func (f *inFlight) any() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.devices) > 0
 }
 
 // set says which pushes of the device may be on their way, or are accepted and not settled.

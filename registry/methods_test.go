@@ -194,7 +194,7 @@ func (g stage) try(t *testing.T, c call, damaged map[string][]byte, fails int) (
 	cryptotest.SetGlobalRandom(t, 2)
 	if c.before != nil {
 		f := g.f.again(t, g.dir, unsynced)
-		if err := errors.Join(c.before(f), f.s.Close()); err != nil {
+		if err := errors.Join(c.before(f), f.s.db.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -220,7 +220,7 @@ func (g stage) try(t *testing.T, c call, damaged map[string][]byte, fails int) (
 		t.Fatalf("it does not end")
 	}
 	armed = false
-	if err := f.s.Close(); err != nil {
+	if err := f.s.db.Close(); err != nil {
 		t.Error(err)
 	}
 	got.after = dumpFile(t, g.dir, nil)
@@ -294,7 +294,7 @@ func (g stage) failed(t *testing.T, what string, got, whole trial, c call, damag
 	f := g.f.again(t, g.dir, unsynced)
 	_, err := c.do(f)
 	checkRows(t, f.s)
-	if err := errors.Join(err, f.s.Close()); err != nil {
+	if err := errors.Join(err, f.s.db.Close()); err != nil {
 		t.Errorf("%s, and the call is repeated: %v", what, err)
 	}
 	differ(t, what+", and the call is repeated", dumpFile(t, g.dir, nil), whole.after)

@@ -203,13 +203,10 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 		c.hashMemory = 8
 	}
 	c.watch()
-	err = db.View(func(tx *table.Tx) (err error) {
-		if err := checkTables(tx); err != nil {
-			return err
-		}
-		c.began, err = lastSequence(tx)
-		return err
-	})
+	err = db.View(checkTables)
+	if err == nil {
+		err = c.beginRun()
+	}
 	if err == nil {
 		err = c.enqueueMissing(time.Now())
 	}

@@ -145,7 +145,7 @@ type core struct {
 	dir string
 	key []byte // see Key
 	hashing
-	began       uint64 // the last sequence of an earlier run
+	began       uint64 // the last sequence that an earlier run may have left unsettled
 	warnings    []idlepush.Reason
 	bounds      bounds
 	hasUnqueued atomic.Bool // a notification may not be in all of its queues: finish has failed
@@ -185,7 +185,10 @@ func (s signal) raise() {
 func (m Mail) Changed() <-chan struct{} { return m.accounts }
 
 // Close waits for running transactions and closes the file.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	_ = s.endRun() // without it the next run takes more for shown than there is
+	return s.db.Close()
+}
 
 // Ready returns nil if the store can be read and its last commit succeeded.
 func (s *Store) Ready() error {

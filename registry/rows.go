@@ -184,6 +184,7 @@ const (
 	metaPublicURL table.Text = "public-url" // sealed, as the admin used it at setup
 	metaSequence  table.Text = "sequence"   // the last of the notifications
 	metaRestored  table.Text = "restored"   // when the store was, in Unix time; see Restored
+	metaUnsettled table.Text = "unsettled"  // see endRun; absent while a run lasts
 )
 
 type metaRow struct {

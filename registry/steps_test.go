@@ -89,7 +89,7 @@ func (b *estate) open(t *testing.T, made map[string][]byte, o Options) *estate {
 func (b *estate) close() {
 	b.Helper()
 	checkRows(b, b.s)
-	if err := b.s.Close(); err != nil {
+	if err := b.s.db.Close(); err != nil {
 		b.Error(err)
 	}
 	os.RemoveAll(b.s.dir)
@@ -184,7 +184,7 @@ func (c large) killed(t *testing.T, b *estate, made map[string][]byte, want map[
 	if err := c.do(with); !errors.Is(err, errFault) {
 		t.Errorf("it ends at transaction %d: %v", n, err)
 	}
-	if err := with.s.Close(); err != nil {
+	if err := with.s.db.Close(); err != nil {
 		t.Error(err)
 	}
 	s, err := Open(with.s.dir, Options{NoSync: true, Bound: bound})

@@ -461,6 +461,11 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.decide(f.s.Outbox.RingOld)) }},
 	{method: "Outbox.SumUpOld", reads: "notifications 4, queues 4", halfway: "what does not fit one transaction takes several", before: furnished.silent,
 		do: func(f furnished) (any, error) { return only(f.decide(f.s.Outbox.SumUpOld)) }},
+	{method: "Outbox.Backlog",
+		do: func(f furnished) (any, error) {
+			waits, held, _, err := f.s.Outbox.Backlog()
+			return [2]int{waits, held}, err
+		}},
 	{method: "Outbox.Excess", reads: "notifications 1", before: furnished.excess,
 		do: func(f furnished) (any, error) { list, err := f.s.Outbox.Excess(); return len(list), err }},
 	{method: "Outbox.RingExcess", reads: "notifications 1, queues 4", before: furnished.excess,

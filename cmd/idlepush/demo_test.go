@@ -48,7 +48,9 @@ func demoShowsPushes(t *testing.T) {
 	testenv.Await(t, "a mail is shown without a sound by a rule", func() error {
 		var list struct {
 			Items []struct {
-				Deliveries []struct{ Decision struct{ Verdict, Code string } }
+				Deliveries []struct {
+					Decision struct{ Verdict, Code string }
+				}
 			}
 		}
 		if err := c.Get(ctx, "/notifications", &list); err != nil {

@@ -22,6 +22,8 @@
 //	idlepush compact   make the file of the store as small as it can be
 //	idlepush healthcheck
 //	                   ask the idlepush on this machine whether it works
+//	idlepush export NAME
+//	                   print all that is kept of that person, as JSON
 //	idlepush version   print the version
 //
 // # Settings

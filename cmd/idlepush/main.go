@@ -27,6 +27,8 @@ const usage = `idlepush notifies your phones when mail arrives.
   idlepush doctor  examine this installation: what works, what does not, and what to do
   idlepush doctor EMAIL
                    examine a mailbox: its settings, each step of the connection, the login
+  idlepush export NAME
+                   print all that is kept of that person, as JSON
   idlepush setup-link print a link by which the first admin is set up
   idlepush password-link NAME
                    print a link by which that person chooses a new password
@@ -72,6 +74,8 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		err = runSetupLink(ctx, args[1:], getenv, stdout)
 	case "healthcheck":
 		err = runHealthcheck(ctx, args[1:], getenv, stdout)
+	case "export":
+		err = runExport(ctx, args[1:], getenv, stdout)
 	case "backup":
 		err = runBackup(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
 	case "restore":

@@ -83,6 +83,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		s.servePasswordLink(mux, store, log)
 		s.serveSetupLink(mux, store, listener.Addr(), log)
 		serveBackup(mux, store, log)
+		serveExport(mux, store)
 		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()},
 			thisProcess{s, store, pool, s.finder(clients)})
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })

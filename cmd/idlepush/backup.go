@@ -125,8 +125,12 @@ func serveBackup(mux *http.ServeMux, store *registry.Store, log *slog.Logger) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		// If it fails, the command misses the end.
-		if err := backup.Write(steadyWriter{w, http.NewResponseController(w)}, store, version(), passphrase, time.Now()); err != nil {
+		conn := http.NewResponseController(w)
+		err := conn.Flush() // to encrypt the key takes seconds, on a small machine many
+		if err == nil {
+			err = backup.Write(steadyWriter{w, conn}, store, version(), passphrase, time.Now())
+		}
+		if err != nil { // the command misses the end
 			log.Error("a backup was not written to its end", "err", err)
 		}
 	})

@@ -2,6 +2,7 @@ package push
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"idlepush/registry"
@@ -56,11 +57,16 @@ func (d *Dispatcher) after(w registry.Work, o registry.Outcome) (next registry.W
 // about returns a function that decides how work of the subqueue of w rings now. The limits on
 // clears and attention are those of the service.
 func (d *Dispatcher) about(w registry.Work, now time.Time) func(registry.Work) ring.Decision {
-	wishes := foldWishes(w.Wishes)
+	wishes, on := foldWishes(w.Wishes), w.DeviceWishes
+	quietEnds := sync.OnceValue(func() time.Time { return quietUntil(on.Quiet, now) })
 	return func(w registry.Work) ring.Decision {
 		n, opens := w.Notification, d.limit(w).opens(w.NotifiedAt, now)
-		by := decide(question{kind: n.Kind, account: n.Account, folder: n.Folder, facts: foldFacts(n.Facts), wishes: wishes, silent: w.OnlySilent,
-			before: w.Decision, device: w.Device.ID, on: w.DeviceWishes, opens: opens, now: now})
+		q := question{kind: n.Kind, account: n.Account, folder: n.Folder, wishes: wishes, silent: w.OnlySilent, before: w.Decision,
+			device: w.Device.ID, on: on, opens: opens, now: now, quietEnds: quietEnds}
+		if wishes.askFacts() {
+			q.facts = foldFacts(n.Facts)
+		}
+		by := decide(q)
 		if by.Verdict.Shows() && opens.After(now) && !n.Kind.IsOfMail() {
 			return ring.Decision{Verdict: ring.Held, Until: opens, Waited: by.Waited}
 		}

@@ -25,6 +25,8 @@ type question struct {
 	on     ring.DeviceWishes // of the device
 	opens  time.Time         // when burst-limit lets one more push pass; zero: now
 	now    time.Time
+	// quietEnds returns when the quiet hours of on end, as quietUntil does; nil: that is not known yet.
+	quietEnds func() time.Time
 }
 
 // The codes of decisions.
@@ -189,7 +191,11 @@ func (q question) isOf(m ring.Mute) bool {
 
 // duringQuiet returns the decision d as the quiet hours of the device change it.
 func (q question) duringQuiet(d ring.Decision, passes bool) ring.Decision {
-	until, by := quietUntil(q.on.Quiet, q.now), ring.Source{Quiet: q.on.QuietSince}
+	ends := q.quietEnds
+	if ends == nil {
+		ends = func() time.Time { return quietUntil(q.on.Quiet, q.now) }
+	}
+	until, by := ends(), ring.Source{Quiet: q.on.QuietSince}
 	switch {
 	case until.IsZero():
 		return d

@@ -36,6 +36,9 @@ func foldWishes(w ring.Wishes) foldedWishes {
 	return foldedWishes{w}
 }
 
+// askFacts reports whether the wishes ask for the facts of mail.
+func (w foldedWishes) askFacts() bool { return len(w.People)+len(w.Rules)+len(w.Mutes) > 0 }
+
 func foldAll(texts []string, by func(string) string) []string {
 	folded := make([]string, len(texts))
 	for i, text := range texts {

@@ -10,7 +10,7 @@
 // The rows of users, tokens, invites, accounts, grants, clients, devices and wishes carry tags that
 // only the key of the store makes; damage.go says what becomes of one that does not fit.
 //
-// The tables of the store, with their keys (rows.go has their rows and indexes):
+// The tables of the store, with their keys (rows.go and devicerows.go have their rows and indexes):
 //
 //	users          by id; found by name, and by what the name looks like
 //	guesses        by user: how many tries of the password are free

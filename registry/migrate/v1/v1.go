@@ -1,6 +1,7 @@
 // Package v1 describes the store in format 1: its tables with their rows, keys and indexes, as they
 // are in the file. Stores of this format exist, so nothing here may change, least of all the names
-// of fields. The comments on the rows are in registry/rows.go of a release with this format.
+// of fields. The comments on the rows are in registry/rows.go and devicerows.go of a release with
+// this format.
 //
 // It is a package of its own so that every version can use the same names.
 package v1

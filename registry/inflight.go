@@ -16,8 +16,8 @@ type inFlight struct {
 	before  map[subqueueKey]uint64      // the last sequence that an earlier run may have sent
 }
 
-// beginRun finds out what an earlier run may have sent without writing the outcome: anything, unless
-// that has ended in order.
+// beginRun finds out what an earlier run may have sent without writing the outcome: anything,
+// unless that has ended in order.
 func (c *core) beginRun() error {
 	inOrder := false
 	err := c.db.View(func(tx *table.Tx) (err error) {

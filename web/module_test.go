@@ -26,6 +26,7 @@ func runModule(t *testing.T, module, function string, in, out any) {
 		import vm from "node:vm";
 		globalThis.self = globalThis;
 		vm.runInThisContext(fs.readFileSync("page/texts.js", "utf8"));
+		self.speak = (language) => Object.defineProperty(globalThis, "navigator", { value: { language }, configurable: true });
 		const page = await import("data:text/javascript," + encodeURIComponent(fs.readFileSync("page/`+module+`", "utf8")));
 		console.log(JSON.stringify(await (`+function+`)(page, JSON.parse(fs.readFileSync(0, "utf8")))));`)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(string(text)), os.Stderr
@@ -55,18 +56,18 @@ func TestQuietWords(t *testing.T) {
 		want  string
 	}{
 		{nil, "No quiet hours. It rings at any time."},
-		{[]painted{{onDays("all"), "22:00", "07:00"}}, "Quiet every night from 22:00 to 7:00."},
+		{[]painted{{onDays("all"), "22:00", "07:00"}}, "Quiet every night from 22:00 to 07:00."},
 		{[]painted{{onDays("all"), "12:30", "14:00"}}, "Quiet every day from 12:30 to 14:00."},
-		{[]painted{{onDays("all"), "20:00", "00:00"}}, "Quiet every day from 20:00 to 24:00."},
-		{[]painted{{onDays("sun mon tue wed thu"), "22:00", "07:00"}}, "Quiet Sunday to Thursday from 22:00 to 7:00."},
-		{[]painted{{onDays("mon wed"), "9:15", "09:45"}}, "Quiet on Monday and Wednesday from 9:15 to 9:45."},
+		{[]painted{{onDays("all"), "20:00", "00:00"}}, "Quiet every day from 20:00 to midnight."},
+		{[]painted{{onDays("sun mon tue wed thu"), "22:00", "07:00"}}, "Quiet Sunday to Thursday from 22:00 to 07:00."},
+		{[]painted{{onDays("mon wed"), "9:15", "09:45"}}, "Quiet on Monday and Wednesday from 09:15 to 09:45."},
 		{[]painted{{onDays("sat sun"), "00:00", "00:00"}}, "Quiet all day on Saturday and Sunday."},
 		{[]painted{{onDays("mon tue wed"), "00:00", "00:00"}}, "Quiet all day Monday to Wednesday."},
-		{[]painted{{onDays("sat"), "08:00", "08:00"}}, "Quiet on Saturday from 8:00 to 8:00."},
-		{[]painted{{onDays("fri"), "22:00", "00:00"}, {onDays("sat sun"), "00:00", "00:00"}, {onDays("mon"), "00:00", "07:00"}}, "Quiet from Friday 22:00 to Monday 7:00."},
-		{[]painted{{onDays("fri"), "22:00", "00:00"}, {onDays("sat sun"), "00:00", "00:00"}}, "Quiet from Friday 22:00 to Sunday 24:00."},
-		{[]painted{{onDays("all"), "22:00", "07:00"}, {onDays("sat sun"), "00:00", "00:00"}}, "Quiet Monday to Thursday from 22:00 to 7:00 and from Friday 22:00 to Monday 7:00."},
-		{[]painted{{onDays("sun"), "23:00", "01:00"}, {onDays("mon"), "00:30", "02:00"}}, "Quiet on Sunday from 23:00 to 2:00."},
+		{[]painted{{onDays("sat"), "08:00", "08:00"}}, "Quiet on Saturday from 08:00 to 08:00."},
+		{[]painted{{onDays("fri"), "22:00", "00:00"}, {onDays("sat sun"), "00:00", "00:00"}, {onDays("mon"), "00:00", "07:00"}}, "Quiet from Friday 22:00 to Monday 07:00."},
+		{[]painted{{onDays("fri"), "22:00", "00:00"}, {onDays("sat sun"), "00:00", "00:00"}}, "Quiet from Friday 22:00 to Sunday midnight."},
+		{[]painted{{onDays("all"), "22:00", "07:00"}, {onDays("sat sun"), "00:00", "00:00"}}, "Quiet Monday to Thursday from 22:00 to 07:00 and from Friday 22:00 to Monday 07:00."},
+		{[]painted{{onDays("sun"), "23:00", "01:00"}, {onDays("mon"), "00:30", "02:00"}}, "Quiet on Sunday from 23:00 to 02:00."},
 		{[]painted{{onDays("all"), "06:00", "06:00"}}, "Always quiet."},
 	}
 	var hours [][]painted
@@ -74,7 +75,7 @@ func TestQuietWords(t *testing.T) {
 		hours = append(hours, row.hours)
 	}
 	var got []string
-	runModule(t, "quiet.js", `(page, rows) => rows.map((hours) => self.texts.quiet(page.groupsOf(hours ?? [])))`, hours, &got)
+	runModule(t, "quiet.js", `(page, rows) => self.speak("en-GB") && rows.map((hours) => self.texts.quiet(page.groupsOf(hours ?? [])))`, hours, &got)
 	for i, row := range rows {
 		if got[i] != row.want {
 			t.Errorf("of %v the page says %q, want %q", row.hours, got[i], row.want)
@@ -144,6 +145,27 @@ func TestQuietPainting(t *testing.T) {
 	})
 }
 
+// TestClock: times have 12 or 24 hours as the browser has them, and the language of the texts.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	wants := map[string]string{"en-US": "9:05 PM", "en-GB": "21:05", "de-DE": "21:05", "pl": "21:05", "": "9:05 PM"}
+	var languages []string
+	for language := range wants {
+		languages = append(languages, language)
+	}
+	var got map[string][]string
+	runModule(t, "quiet.js", `(page, languages) => Object.fromEntries(languages.map((language) => {
+		self.speak(language || undefined);
+		const noon = new Date(2024, 0, 1, 12);
+		return [language, [self.texts.quietSlot(0, 21 * 60 + 5).replace(/\s/g, " "), noon.toLocaleDateString(self.texts.locale(), { month: "long" })]];
+	}))`, languages, &got)
+	for language, want := range wants {
+		if got[language][0] != "Monday "+want || got[language][1] != "January" {
+			t.Errorf("%q: it is %q", language, got[language])
+		}
+	}
+}
+
 func TestRuleSentences(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
@@ -151,6 +173,7 @@ func TestRuleSentences(t *testing.T) {
 		want string
 	}{
 		{object{"if": object{}, "then": object{}}, "Whatever it is, let it ring."},
+		{object{"if": object{"from": []string{""}, "subject": []string{"trip", ""}}, "then": object{"ring": "silent"}}, "If it is from … and the subject has “trip” or “…”, show it without a sound."},
 		{object{"if": object{"from": []string{"@school.example"}, "subject": []string{"trip"}}, "then": object{"ring": "silent"}},
 			"If it is from @school.example and the subject has “trip”, show it without a sound."},
 		{object{"if": object{"from": []string{"a@b.example", "Berta", "@c.example"}}, "then": object{"ring": "loud"}},

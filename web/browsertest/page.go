@@ -101,6 +101,12 @@ func (p *Page) SetColorScheme(t testing.TB, scheme string) {
 	p.must(t, "emulation.setMediaFeaturesOverride", object{"contexts": []string{p.context}, "features": object{"prefers-color-scheme": scheme}}, nil)
 }
 
+// SetLocale sets the language of the browser, such as "en-GB", from the next load on.
+func (p *Page) SetLocale(t testing.TB, locale string) {
+	t.Helper()
+	p.must(t, "emulation.setLocaleOverride", object{"contexts": []string{p.context}, "locale": locale}, nil)
+}
+
 // SetUserAgent sets the name of the browser that pages see, from the next load on.
 func (p *Page) SetUserAgent(t testing.TB, userAgent string) {
 	t.Helper()

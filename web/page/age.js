@@ -13,19 +13,19 @@ export function words(time, now = Date.now()) {
 
 // age creates a time element that shows how long ago a time was, and keeps itself up to date.
 export function age(time) {
-	return el("time", { datetime: time, title: new Date(time).toLocaleString(texts.language), class: "age" }, words(time));
+	return el("time", { datetime: time, title: new Date(time).toLocaleString(texts.locale()), class: "age" }, words(time));
 }
 
 // clock returns a time of day, with the date unless it is today.
 export function clock(time) {
 	const date = new Date(time);
 	const today = date.toDateString() === new Date().toDateString();
-	return date.toLocaleString(texts.language, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+	return date.toLocaleString(texts.locale(), today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
 // day returns a date, today's too.
 export function day(time) {
-	return new Date(time).toLocaleDateString(texts.language, { dateStyle: "medium" });
+	return new Date(time).toLocaleDateString(texts.locale(), { dateStyle: "medium" });
 }
 
 setInterval(() => {

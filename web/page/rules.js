@@ -39,11 +39,17 @@ export function isComplete({ field, value }) {
 	return kinds[field] === "choice" || (kinds[field] === "text" ? value.trim() !== "" : value > 0);
 }
 
-// sentence returns a rule as a sentence.
+// sentence returns a rule as a sentence, with gaps for what its conditions do not say yet.
 export function sentence(rule) {
 	const said = Object.keys(kinds).filter((field) => rule.if[field] !== undefined).map((field) => {
 		const value = rule.if[field];
-		return texts.conditions[field](kinds[field] === "size" ? texts.megabytes(value / megabyte) : value);
+		switch (kinds[field]) {
+		case "text":
+			return texts.conditions[field](value.map((text) => text.trim() || texts.ruleGap));
+		case "size":
+			return texts.conditions[field](value > 0 ? texts.megabytes(value / megabyte) : texts.ruleGap);
+		}
+		return texts.conditions[field](value);
 	});
 	return texts.rule(said, actionWords(rule.then));
 }

@@ -11,9 +11,18 @@ const quoted = (parts) => either(parts.map((part) => `“${part}”`));
 
 const times = (count) => count === 1 ? "once" : `${count} times`;
 
+// locale returns that of times and dates: the browser's, if that is of the language of the texts, or
+// else the language with the clock of the browser, of 12 or 24 hours.
+function locale() {
+	const { language } = self.texts;
+	const here = new Intl.Locale(self.navigator?.language ?? language);
+	const { hourCycle } = new Intl.DateTimeFormat(here, { hour: "numeric" }).resolvedOptions();
+	return here.language === new Intl.Locale(language).language ? here.toString() : `${language}-u-hc-${hourCycle}`;
+}
+
 // A time of day in minutes, and a day of the week from 0, Monday.
 const dayMinutes = 24 * 60;
-const timeOfDay = (minutes) => `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
+const timeOfDay = (minutes) => new Intl.DateTimeFormat(locale(), { timeStyle: "short", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1, 0, minutes));
 const weekday = (day, length = "long") => new Intl.DateTimeFormat(self.texts.language, { weekday: length, timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + day % 7));
 
 // weekdays names days of the week: three or more that follow each other by the first and the last.
@@ -29,7 +38,7 @@ function quietPart({ days, from, length }) {
 	if (wholeDays) {
 		return `all day ${weekdays(days.flatMap((day) => Array.from({ length: length / dayMinutes }, (_, i) => (day + i) % 7)))}`;
 	}
-	const [begin, end] = [timeOfDay(from), timeOfDay((from + length) % dayMinutes || dayMinutes)];
+	const [begin, end] = [timeOfDay(from), (from + length) % dayMinutes === 0 ? "midnight" : timeOfDay(from + length)];
 	if (length > dayMinutes) {
 		return listed(days.map((day) => `from ${weekday(day)} ${begin} to ${weekday(day + Math.ceil((from + length) / dayMinutes) - 1)} ${end}`));
 	}
@@ -39,6 +48,7 @@ function quietPart({ days, from, length }) {
 
 self.texts = {
 	language: "en", // BCP 47; also of dates and numbers
+	locale,
 
 	// The service worker and the offline page
 	somethingArrived: "Something arrived",
@@ -371,7 +381,7 @@ self.texts = {
 	quietGrid: "Quiet hours of the week",
 	quietHint: "Draw along a day to make it quiet, or to free it again. On a keyboard, arrows move, Space switches, and Shift with arrows goes on with that.",
 	quietSlot: (day, minutes) => `${weekday(day)} ${timeOfDay(minutes)}`,
-	quietHour: (minutes) => timeOfDay(minutes),
+	quietHour: (hour) => new Intl.DateTimeFormat(locale(), { hour: "numeric", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1, hour)),
 	weekday,
 	quietPresets: { nights: "Nights", weekends: "Weekends", none: "None" },
 	quietMode: "Mail that arrives meanwhile",
@@ -383,6 +393,7 @@ self.texts = {
 	quietThrough: "What rings all the same",
 	quietPeople: ["People who matter", "Also mail that a rule lets ring loudly. Choose them at each mailbox."],
 	quietAttention: ["What only you can help with", "Such as a mailbox that cannot be opened any more."],
+	holds: (until, count, quiet) => `${quiet ? `Quiet until ${until}: ` : ""}${count === 1 ? "1 mail waits" : `${count} mails wait`}${quiet ? "" : ` until ${until}`}.`,
 	quietIn: (zone) => `Times are those of ${zone}.`,
 	quietZone: "Time zone",
 	zoneMoved: (zone, here) => `The quiet hours of this device are in the time of ${zone}, but it is in ${here} now.`,
@@ -396,6 +407,7 @@ self.texts = {
 	rulesIntro: (mailbox) => `For mail to ${mailbox}, on your devices only. The first rule that matches decides.`,
 	rule: (conditions, action) => conditions.length === 0 ? `Whatever it is, ${action}.` : `If ${listed(conditions)}, ${action}.`,
 	otherwise: (action) => `Otherwise, ${action}.`,
+	ruleGap: "…",
 	conditions: {
 		from: (parts) => `it is from ${either(parts)}`,
 		to: (parts) => `it is to ${either(parts)}`,
@@ -443,7 +455,7 @@ self.texts = {
 	rulesOtherwise: "Otherwise",
 	rulesEmpty: "A condition says nothing yet. Complete or remove it.",
 	tryTitle: "What would it have done?",
-	tryText: "Looks at the mail of the last 7 days, and says what would have rung with these rules. Nothing is stored.",
+	tryText: "Looks at the mail of the last 7 days, and says what would have rung with these rules. Quiet hours, mutes and people who matter count as you have them today, also for mail that came before you chose them. Nothing is stored.",
 	tryNow: "Try it on last week",
 	trying: "Looking at last week's mail…",
 	tried: (before, after) => `${after === 0 ? "It would not have rung" : `It would have rung ${times(after)}`}${before === after ? ", with or without the change" : after === 0 ? ` at all, instead of ${times(before)}` : ` instead of ${before}`}.`,
@@ -472,7 +484,7 @@ self.texts = {
 	rulesChange: "Change the rules",
 	look: "Name and color",
 	lookName: "Name",
-	lookNameHint: "Stands in titles where you have more than one mailbox. Empty: its address.",
+	lookNameHint: "Notifications of one mail name the mailbox if you have more than one; those that count several mails always do. Empty: its address.",
 	lookColor: "With a color",
 	color: "Color",
 	lookSound: "Sound",
@@ -486,6 +498,7 @@ self.texts = {
 	muteOn: "Where",
 	muteEverywhere: "on all my devices",
 	muteHere: "on this device",
+	muteThere: (device) => `on ${device}`,
 	muteDone: (until) => until ? `Muted until ${until}.` : "Muted.",
 	muteLine: (of, { sender, title }) => ({ mailbox: "The whole mailbox", sender: `Mail from ${sender}`, conversation: title ? `The conversation “${title}”` : "A conversation" })[of],
 	muteUntil: (until, device) => `${until ? `until ${until}` : "for ever"}, ${device ? `on ${device}` : "on all your devices"}`,
@@ -499,6 +512,7 @@ self.texts = {
 	newMail: "New mail",
 	summary: (count) => count === 1 ? "1 new mail" : `${count} new mails`,
 	moreMails: (count) => count === 1 ? "1 more mail" : `${count} more mails`,
+	summed: "What it counts",
 	olderMails: (count, folder) => count === 1 ? `1 older mail in ${folder}` : `${count} older mails in ${folder}`,
 	readElsewhere: "Read or removed elsewhere",
 	resolved: "No longer needed",
@@ -534,7 +548,7 @@ self.texts = {
 	outdated: (why) => `${why} (changed since)`,
 	changeThis: "Change this",
 	search: "Why did it not ring?",
-	searchHint: "Words of the sender or the subject, of the last 7 days",
+	searchHint: "Words of the sender or the subject, of the last 7 days. In quotes they stand side by side.",
 	searchButton: "Search",
 	searchLooking: "Searching…",
 	searchFound: (count) => count === 0 ? "No mail of the last 7 days has these words in its sender or subject." : count === 1 ? "1 mail" : `${count} mails`,
@@ -547,6 +561,8 @@ self.texts = {
 	opensAtOnce: "After a tap on a notification, this device opens the mail at once.",
 	showPageFirst: "Show this page first",
 	whereItRang: "Where it rang",
+	whenItRings: "When it rings",
+	whyNotRung: "Why it did not ring",
 	ruleOfMail: "Make a rule of it",
 	chosenByOther: (host) => `The owner of the mailbox has chosen what a tap opens: ${host}. After the first time, it opens at once on this device.`,
 	openAt: (host) => host.endsWith(":") ? `Open an app (${host})` : `Open ${host}`,

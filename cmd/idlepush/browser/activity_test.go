@@ -115,7 +115,7 @@ func TestActivityDeliveries(t *testing.T) {
 		delivery["device"], delivery["name"], delivery["attempts"] = "phone", "Phone", 0
 		return object{"id": id, "kind": "mail", "account": "a", "folder": "INBOX", "at": until, "expires": until, "from": id, "deliveries": []object{delivery}}
 	}
-	summary := object{"id": "sum", "kind": "summary", "account": "a", "at": until, "expires": until, "count": 12, "deliveries": []object{}}
+	summary := object{"id": "sum", "kind": "summary", "account": "a", "at": until, "expires": until, "count": 12, "mails": []string{"counted"}, "deliveries": []object{}}
 	p.Eval(t, nil, `answers => {
 		const real = self.fetch;
 		self.fetch = async (...request) => {
@@ -131,7 +131,9 @@ func TestActivityDeliveries(t *testing.T) {
 		mail("silent", object{"state": "delivered", "at": until, "decision": object{"verdict": "silent", "code": "otherwise", "params": object{"case": "silent"}, "text": "It was to show without a sound."}}),
 		mail("alone", object{"state": "delivered", "at": until, "decision": object{"verdict": "now", "code": "person_matters", "text": "The sender was one.", "waited": object{"code": "quiet_hours", "since": until, "until": until}}}),
 		mail("summed", object{"state": "combined", "at": until, "decision": object{"verdict": "now", "waited": object{"code": "quiet_hours", "since": until, "until": until}}}),
-	}}, "/notifications/sum": summary})
+	}}, "/notifications/sum": summary, "/notifications/counted": mail("counted", object{"state": "combined", "at": until, "into": "sum"}),
+		"/devices?limit=200": object{"items": []object{{"id": "phone", "name": "Phone", "transport": "fcm", "holds": object{"until": until, "count": 4, "code": "quiet_hours"},
+			"status": object{"state": "proven", "since": until}}}}})
 	p.WaitText(t, "Phone: in a summary at ")
 	var clock string
 	p.Eval(t, &clock, `async until => (await import("/age.js")).clock(until)`, until)
@@ -141,12 +143,16 @@ func TestActivityDeliveries(t *testing.T) {
 	}
 	links := make(map[string]string)
 	p.Eval(t, &links, `() => Object.fromEntries([...document.querySelectorAll("main li li a[aria-label]")].map((a) => [a.closest(".card").id, a.getAttribute("href")]))`)
-	if want := map[string]string{"quiet": "#/device/phone", "ruled": "#/rules/a", "muted": "#/mailbox/a", "silent": "#/rules/a", "alone": "#/mailbox/a"}; !maps.Equal(links, want) {
+	if want := map[string]string{"quiet": "#/device/phone/quiet", "ruled": "#/rules/a", "muted": "#/mailbox/a/mutes", "silent": "#/rules/a", "alone": "#/mailbox/a/people"}; !maps.Equal(links, want) {
 		t.Errorf("what decided is changed at %v, want %v", links, want)
 	}
 	checkSizes(t, p)
 	p.Click(t, "Phone: in a summary at "+clock)
 	p.WaitText(t, "12 new mails")
+	p.Wait(t, "the summary lists its mails, as links", `() => [...document.querySelectorAll("main li a")].some((a) => a.getAttribute("href") === "#/mail/counted" && a.textContent === "counted")`)
+	p.Eval(t, nil, `() => { location.hash = "#/devices"; }`)
+	p.WaitText(t, "Quiet until "+clock+": 4 mails wait.")
+	checkSizes(t, p)
 }
 
 // TestOneTimeCode has a mail with a one-time code ring, and copies it on the page of the mail.

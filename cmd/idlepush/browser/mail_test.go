@@ -54,11 +54,21 @@ func TestMailPage(t *testing.T) {
 		choose(t, p, "css:main [name=of]", "conversation")
 		choose(t, p, "css:main [name=for]", "ever")
 		p.Click(t, "css:main details button.primary")
-		p.WaitText(t, "Muted.")
+		p.WaitText(t, "The conversation “"+subject+"” for ever, on all your devices")
+		choose(t, p, "css:main [name=of]", "mailbox")
+		choose(t, p, "css:main [name=on]", s.ids(t, "/devices")[0])
+		p.Click(t, "css:main details button.primary")
+		p.WaitText(t, "The whole mailbox for ever, on fairphone")
+		p.Click(t, "Ring again: The whole mailbox")
+		p.Wait(t, "it is gone", `() => !document.querySelector("main").innerText.includes("The whole mailbox")`)
+		choose(t, p, "css:main [name=on]", "")
 		choose(t, p, "css:main [name=of]", "sender")
 		choose(t, p, "css:main [name=for]", "morning")
 		p.Click(t, "css:main details button.primary")
 		p.WaitText(t, "Muted until ")
+		checkSizes(t, p)
+		s.openView(t, p, "mailboxes", "Add a mailbox")
+		s.openView(t, p, "mail/"+id, "Mail from "+sender)
 		s.openView(t, p, "mailbox/"+account, "Mute (2)")
 		p.Click(t, "Mute (2)")
 		p.WaitText(t, "The conversation “"+subject+"”")
@@ -150,6 +160,11 @@ func TestWhyNotRung(t *testing.T) {
 	s.Deliver(t, "Dinner on Monday?")
 	p.SetViewport(t, 320, 800)
 	checkLayout(t, p)
+	for words, want := range map[string]int{`"dinner on sun"`: 1, `“Sunday dinner”`: 0, `sunday "dinner on"`: 1, `planted "sunday`: 1} {
+		p.Type(t, "Why did it not ring?", words)
+		p.Press(t, browsertest.Enter)
+		cards(t, want)
+	}
 	p.Type(t, "Why did it not ring?", "nothing such")
 	p.Press(t, browsertest.Enter)
 	p.WaitText(t, "No mail of the last 7 days has these words in its sender or subject.")
@@ -184,8 +199,21 @@ func TestDecided(t *testing.T) {
 	says("Letter", "s, by rule 2. Change this")
 	says("Tea", ": quiet until ")
 	checkSizes(t, p)
+	inFocus := func(part string) {
+		t.Helper()
+		p.Wait(t, part+" is unfolded, and has the focus", `part => {
+			const place = document.getElementById(part);
+			return place?.contains(document.activeElement) && place.open !== false && place.getBoundingClientRect().top < innerHeight / 2;
+		}`, part)
+	}
 	p.Eval(t, nil, `() => [...document.querySelectorAll("main li li a")].find((a) => a.getAttribute("href").startsWith("#/device/")).click()`)
-	p.WaitText(t, "Switch them off")
+	inFocus("quiet")
+	for _, part := range []string{"mutes", "people"} {
+		p.Navigate(t, s.Origin+"/#/mailbox/"+account+"/"+part)
+		inFocus(part)
+	}
+	s.openView(t, p, "mail/"+s.mailIDs(t)["Sale"], "Why it did not ring")
+	s.openView(t, p, "device/"+device+"/quiet", "Quiet hours")
 	p.Click(t, "Switch them off")
 	p.WaitText(t, "No quiet hours. It rings at any time.")
 	p.Navigate(t, s.Origin+"/#/activity")

@@ -16,6 +16,8 @@ func hours(from, to string, days ...any) object {
 func TestQuietHours(t *testing.T) {
 	t.Parallel()
 	s, p := openFurnished(t, browsertest.Chromium(t))
+	p.SetLocale(t, "en-GB")
+	p.Reload(t)
 	id := s.ids(t, "/devices")[0]
 	stored := func(t *testing.T) object {
 		var wishes struct{ Quiet object }
@@ -27,7 +29,7 @@ func TestQuietHours(t *testing.T) {
 		p.Wait(t, "the editor says "+want, `want => document.querySelector("#quiet [aria-live]")?.textContent === want`, want)
 	}
 	cell := func(name string) string { return `css:[aria-label="` + name + `"]` }
-	const nights = "Quiet every night from 22:00 to 7:00."
+	const nights = "Quiet every night from 22:00 to 07:00."
 	p.SetViewport(t, 320, 800)
 	s.openView(t, p, "device/"+id, "No quiet hours. It rings at any time.")
 	if q := stored(t); q != nil {
@@ -52,17 +54,17 @@ func TestQuietHours(t *testing.T) {
 	t.Run("a mouse paints, or erases if it begins where it is quiet", func(t *testing.T) {
 		p.Click(t, "Change them")
 		p.Drag(t, "mouse", cell("Monday 12:00"), cell("Tuesday 13:30"))
-		says(t, "Quiet on Monday and Tuesday from 12:00 to 14:00 and every night from 22:00 to 7:00.")
+		says(t, "Quiet on Monday and Tuesday from 12:00 to 14:00 and every night from 22:00 to 07:00.")
 		p.Drag(t, "mouse", cell("Tuesday 13:30"), cell("Monday 12:00"))
 		says(t, nights)
 		p.Click(t, cell("Sunday 12:00"))
-		says(t, "Quiet every night from 22:00 to 7:00 and on Sunday from 12:00 to 12:30.")
+		says(t, "Quiet every night from 22:00 to 07:00 and on Sunday from 12:00 to 12:30.")
 		p.Click(t, cell("Sunday 12:00"))
 		says(t, nights)
 	})
 	t.Run("a finger paints along a day, and scrolls the page across days", func(t *testing.T) {
-		const wednesday = "Quiet every night from 22:00 to 7:00 and on Wednesday from 9:00 to 12:00."
-		p.Drag(t, "touch", cell("Wednesday 9:00"), cell("Wednesday 11:30"))
+		const wednesday = "Quiet every night from 22:00 to 07:00 and on Wednesday from 09:00 to 12:00."
+		p.Drag(t, "touch", cell("Wednesday 09:00"), cell("Wednesday 11:30"))
 		says(t, wednesday)
 		var before float64
 		p.Eval(t, &before, `() => scrollY`)
@@ -77,12 +79,12 @@ func TestQuietHours(t *testing.T) {
 		p.Click(t, "None")
 		says(t, "No quiet hours. It rings at any time.")
 		p.Press(t, browsertest.Tab, browsertest.Down, browsertest.Right, ' ')
-		says(t, "Quiet on Tuesday from 0:30 to 1:00.")
+		says(t, "Quiet on Tuesday from 00:30 to 01:00.")
 		p.PressShifted(t, browsertest.Right, browsertest.Right, browsertest.Right, browsertest.Down)
-		says(t, "Quiet on Tuesday and Wednesday from 0:30 to 2:30.")
+		says(t, "Quiet on Tuesday and Wednesday from 00:30 to 02:30.")
 		p.Press(t, browsertest.Left, ' ')
 		p.PressShifted(t, browsertest.Left)
-		says(t, "Quiet on Tuesday from 0:30 to 2:30, on Wednesday from 0:30 to 1:00, and on Wednesday from 2:00 to 2:30.")
+		says(t, "Quiet on Tuesday from 00:30 to 02:30, on Wednesday from 00:30 to 01:00, and on Wednesday from 02:00 to 02:30.")
 		checkSizes(t, p)
 		p.SetViewport(t, 320, 800)
 	})
@@ -90,7 +92,7 @@ func TestQuietHours(t *testing.T) {
 		p.Click(t, "None")
 		p.Click(t, "Nights")
 		p.Click(t, "Weekends")
-		says(t, "Quiet Monday to Thursday from 22:00 to 7:00 and from Friday 22:00 to Monday 7:00.")
+		says(t, "Quiet Monday to Thursday from 22:00 to 07:00 and from Friday 22:00 to Monday 07:00.")
 		p.Click(t, "is shown without a sound")
 		p.Click(t, "css:#quiet [name=attention]")
 		p.Click(t, "css:#quiet button.primary")
@@ -113,6 +115,22 @@ func TestQuietHours(t *testing.T) {
 		if q := stored(t); q["zone"] == "Asia/Kathmandu" || !reflect.DeepEqual(q["hours"], []any{hours("21:50", "06:10", "fri")}) {
 			t.Errorf("stored is %v", q)
 		}
+	})
+	t.Run("a choice of folders can be undone where only one is left", func(t *testing.T) {
+		account := s.ids(t, "/accounts")[0]
+		callAPI(t, p, "PUT", "/devices/"+id+"/wishes", object{"revision": revision(t, p, id), "folders": object{account: []string{"INBOX"}}}, nil)
+		p.Navigate(t, s.Origin+"/#/devices")
+		s.openView(t, p, "device/"+id, "Mail in the others is not shown on this device.")
+		p.Click(t, "css:#folders button.primary")
+		p.WaitText(t, "Saved.")
+		var wishes struct{ Folders object }
+		callAPI(t, p, "GET", "/devices/"+id+"/wishes", nil, &wishes)
+		if len(wishes.Folders) > 0 {
+			t.Errorf("stored is %v", wishes.Folders)
+		}
+		callAPI(t, p, "PUT", "/devices/"+id+"/wishes", object{"revision": revision(t, p, id), "quiet": object{"zone": "UTC", "mode": "hold", "hours": []object{hours("21:50", "06:10", "fri")}}}, nil)
+		p.Navigate(t, s.Origin+"/#/devices")
+		s.openView(t, p, "device/"+id, "Switch them off")
 	})
 	t.Run("switched off, there are none", func(t *testing.T) {
 		p.Click(t, "Switch them off")

@@ -33,6 +33,7 @@ func TestRules(t *testing.T) {
 
 	t.Run("a rule reads like a sentence", func(t *testing.T) {
 		p.Click(t, "Add a rule")
+		p.WaitText(t, "If it is from …, show it without a sound.")
 		p.Type(t, "Condition 1: what", "@school.example")
 		p.Click(t, "Add a condition")
 		choose(t, p, "Condition 2", "subject")
@@ -56,6 +57,7 @@ func TestRules(t *testing.T) {
 		says(t, school, letters)
 	})
 	t.Run("keys move a rule, and the focus goes with it", func(t *testing.T) {
+		p.Wait(t, "the buttons are on one line", `() => new Set([...document.querySelectorAll("#rule-1 .buttons button")].map((b) => b.getBoundingClientRect().top)).size === 1`)
 		p.Eval(t, nil, `() => document.getElementById("rule-1-up").focus()`)
 		p.Press(t, browsertest.Enter)
 		says(t, letters, school)
@@ -82,6 +84,7 @@ func TestRules(t *testing.T) {
 		says(t, letters, school)
 	})
 	t.Run("the time machine says what would have rung", func(t *testing.T) {
+		p.WaitText(t, "as you have them today, also for mail that came before")
 		p.Click(t, "Try it on last week")
 		p.WaitText(t, "firefox: It would not have rung, with or without the change.")
 		p.WaitText(t, "Dinner on Sunday?")

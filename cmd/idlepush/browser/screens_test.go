@@ -68,7 +68,7 @@ func checkSizes(t *testing.T, p *browsertest.Page) {
 		if len(broken) > 0 {
 			t.Errorf("at %d px these words are split over two lines: %q", width, broken)
 		}
-		if scheme := map[int]string{390: "light", 1280: "dark"}[width]; scheme != "" {
+		if scheme := map[int]string{320: "light", 1280: "dark"}[width]; scheme != "" {
 			p.SetColorScheme(t, scheme)
 			// A subtest of its own: where axe is missing, only this is skipped.
 			t.Run("accessible, "+scheme, func(t *testing.T) { p.CheckAccessible(t) })

@@ -57,10 +57,14 @@ function search(card, latest) {
 // folded returns a text without case and accents.
 const folded = (text = "") => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
+// quotes are the signs around words that stand side by side.
+const quotes = /["“”„«»]/;
+
 // matches reports whether a notification has all the words in its sender or subject.
 function matches({ from, sender, subject }, words) {
-	const text = folded([from, sender, subject].filter(Boolean).join(" "));
-	return folded(words).split(/\s+/).every((word) => text.includes(word));
+	const text = folded([from, sender, subject].filter(Boolean).join(" ").replace(/\s+/g, " "));
+	const wanted = folded(words).split(quotes).flatMap((part, at) => at % 2 === 1 ? part.trim().replace(/\s+/g, " ") : part.split(/\s+/));
+	return wanted.every((word) => text.includes(word));
 }
 
 const nameOf = (account) => account?.name ?? account?.email;

@@ -45,14 +45,15 @@ function changeAt({ account }, { device, decision: { code, params } = {} }) {
 	case "otherwise":
 		return `#/rules/${account}`;
 	case "muted":
-		return `#/mailbox/${account}`;
+		return `#/mailbox/${account}/mutes`;
 	case "person_matters":
-		return `#/mailbox/${account}`;
+		return `#/mailbox/${account}/people`;
 	case "breaks_through":
-		return params?.case === "attention" ? `#/device/${device}` : `#/mailbox/${account}`;
+		return { attention: `#/device/${device}/quiet`, people: `#/mailbox/${account}/people` }[params?.case] ?? `#/rules/${account}`;
 	case "quiet_hours":
+		return `#/device/${device}/quiet`;
 	case "folder_not_wanted":
-		return `#/device/${device}`;
+		return `#/device/${device}/folders`;
 	}
 	return undefined;
 }

@@ -9,7 +9,8 @@ import { deviceState } from "./state.js";
 
 const { texts } = self;
 
-export async function device(id) {
+// device shows a device, and begins with a part of the view if one is named.
+export async function device(id, part) {
 	const path = `/devices/${encodeURIComponent(id)}`;
 	const [it, wishes, mailboxes, here] = await Promise.all([call("GET", path), call("GET", wishesOfDevice(id)), all("/accounts"), thisDevice()]);
 	const isHere = here?.id === it.id;
@@ -35,7 +36,7 @@ export async function device(id) {
 			go("devices");
 		}, { class: "danger" })),
 	];
-	return { title: it.name, node: node.filter(Boolean), on: [] };
+	return { title: it.name, node: node.filter(Boolean), on: [], part };
 }
 
 function settings(it, path, mailboxes, isHere) {

@@ -7,7 +7,7 @@ import { session } from "../session.js";
 import { wishesOf } from "../wishes.js";
 import { title } from "./activity.js";
 import { deliveries } from "./delivery.js";
-import { muteForm } from "./mute.js";
+import { mutes } from "./mute.js";
 import { addPerson } from "./wishes.js";
 
 const { remember, texts } = self;
@@ -43,10 +43,30 @@ async function view(item, account) {
 		el("div", { class: "card" }, item.subject && el("p", {}, item.from), item.one_time_code && copyable(item.one_time_code, "", { class: "code" }), item.preview && el("p", {}, item.preview), rows.map((text) => el("p", { class: "soft" }, text)),
 			item.code && el("p", {}, reason(item, item.text)),
 			item.cleared && el("p", { class: "soft" }, texts.readElsewhere)),
+		item.mails?.length > 0 && await summed(item.mails),
 		opener(waysTo(item, account)),
-		item.deliveries.length > 0 && el("section", { class: "card" }, el("h2", {}, texts.whereItRang), deliveries(item)),
+		item.deliveries.length > 0 && el("section", { class: "card" }, el("h2", {}, whetherItRang(item.deliveries)), deliveries(item)),
 		account && item.mutes?.length > 0 && await wishes(item, account),
 	].flat().filter(Boolean), on: [] };
+}
+
+// maxSummed bounds how many mails of a summary are shown.
+const maxSummed = 30;
+
+// summed lists the mails that a summary counts, as links. Those that are gone are left out.
+async function summed(ids) {
+	const mails = await Promise.all(ids.slice(0, maxSummed).map((id) => call("GET", `/notifications/${encodeURIComponent(id)}`).catch(() => undefined)));
+	return el("section", { class: "card" }, el("h2", {}, texts.summed),
+		el("ul", { class: "plain" }, mails.filter(Boolean).map((mail) => el("li", {}, el("a", { href: `#/mail/${encodeURIComponent(mail.id)}` }, [title(mail), mail.subject].filter(Boolean).join(": ")),
+			el("span", { class: "soft" }, ` · ${clock(mail.at)}`, mail.cleared && ` · ${texts.readElsewhere}`)))),
+		ids.length > maxSummed && el("p", { class: "soft" }, texts.moreMails(ids.length - maxSummed)));
+}
+
+// whetherItRang returns the heading of the deliveries of a mail.
+function whetherItRang(all) {
+	const rang = all.some(({ state, decision }) => state === "delivered" && decision?.verdict !== "silent");
+	const waits = all.some(({ state }) => state === "pending");
+	return rang ? texts.whereItRang : waits ? texts.whenItRings : texts.whyNotRung;
 }
 
 // waysTo returns how a mail can be opened, as {name, link}. isOthers tells that somebody else chose
@@ -106,7 +126,7 @@ function setWayHere(name) {
 
 // wishes offers what one may want of a mail: that its sender matters, a rule, a mute.
 async function wishes(item, { id }) {
-	const [{ people = [] }, here] = await Promise.all([call("GET", wishesOf(id)), thisDevice()]);
+	const [{ people = [], mutes: muted = [] }, devices, here] = await Promise.all([call("GET", wishesOf(id)), devicesOf(id), thisDevice()]);
 	const { sender } = item;
 	const matters = el("p", { class: "soft", hidden: !people.includes(sender) }, texts.peopleMatters(sender));
 	const add = sender && !people.includes(sender) && button(texts.peopleMatter(sender), async () => {
@@ -115,9 +135,17 @@ async function wishes(item, { id }) {
 		add.remove();
 	});
 	const choices = Object.fromEntries(item.mutes.map((of) => [of, of === "mailbox" ? {} : { notification: item.id }]));
+	// A mute of a conversation is known by the subject only.
+	const known = muted.filter(({ of, sender: whose, title: about }) => ({ mailbox: true, sender: whose === sender, conversation: about === item.subject })[of]);
+	const { list, form } = mutes(id, known, devices, here, choices);
 	return [
-		matters,
+		matters, list,
 		item.kind === "mail" && el("div", { class: "buttons" }, add, el("a", { class: "button", href: `#/rules/${id}/${encodeURIComponent(item.id)}` }, texts.ruleOfMail)),
-		el("details", {}, el("summary", {}, texts.mute), muteForm(id, choices, here)),
+		el("details", {}, el("summary", {}, texts.mute), form),
 	];
+}
+
+// devicesOf returns the devices that a mailbox notifies.
+async function devicesOf(account) {
+	return (await all("/devices")).filter(({ accounts }) => accounts?.includes(account) ?? true);
 }

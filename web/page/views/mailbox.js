@@ -22,8 +22,9 @@ const untrusted = ["certificate_untrusted", "certificate_expired", "certificate_
 // lost are the codes of mailboxes whose sign-in is to be repeated, and nothing else.
 const lost = ["consent_missing", "consent_ended", "consent_interaction", "consent_declined"];
 
-export function mailbox(id) {
-	return show(id, false);
+// mailbox shows a mailbox, and begins with a part of the view if one is named.
+export async function mailbox(id, part) {
+	return { ...await show(id, false), part };
 }
 
 // attention shows the mailbox of an attention, or if that is gone, those that are there. If only a

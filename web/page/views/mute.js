@@ -7,29 +7,17 @@ const { texts } = self;
 
 const mutesOf = (account) => `/accounts/${encodeURIComponent(account)}/mutes`;
 
-// muteForm returns a form to mute something of a mailbox. choices has what can be muted by its name
-// and what the API needs for it; here is the device that this browser is, if it is one. muted is
-// called with the mute that was made.
-export function muteForm(account, choices, here, muted = () => {}) {
-	const names = Object.keys(choices);
-	return form(texts.mute, async (values) => {
-		const of = values.get("of") ?? names[0];
-		const until = ends[values.get("for")](new Date());
-		muted(await call("POST", mutesOf(account), { of, ...choices[of], ...values.get("on") === "here" ? { device: here.id } : {}, ...until ? { until: until.toISOString() } : {} }));
-		tell(texts.muteDone(until && clock(until)));
-	},
-	names.length > 1 && field("of", texts.muteWhat, { options: names.map((of) => [of, texts.muteOf[of]]), value: names[0] }),
-	field("for", texts.muteFor, { options: Object.entries(texts.muteEnds), value: "hour" }),
-	here && field("on", texts.muteOn, { options: [["all", texts.muteEverywhere], ["here", texts.muteHere]], value: "all" }));
-}
-
-// muteList returns the mutes of a mailbox with a way to end each, and a form for the mailbox.
-export function muteList(account, mutes, devices, here) {
+// mutes returns what is muted of a mailbox as {list, none, form}: a list with a way to end each, a
+// text that is shown if there is none, and a form to mute something. choices has what can be muted
+// by its name, and what the API needs for it. here is the device that this browser is, if it is one.
+export function mutes(account, known, devices, here, choices) {
 	const names = new Map(devices.map(({ id, name }) => [id, name]));
 	const none = el("p", { class: "soft" }, texts.muteNone);
 	const list = el("ul", { class: "plain" });
 	const add = (mute) => {
-		const line = el("li", { class: "row" }, el("span", {}, texts.muteLine(mute.of, mute), el("br"),
+		const same = [mute.of, mute.device, mute.sender, mute.title].join("\n"); // which it replaces
+		[...list.children].find((line) => line.dataset.same === same)?.remove();
+		const line = el("li", { class: "row", "data-same": same }, el("span", {}, texts.muteLine(mute.of, mute), el("br"),
 			el("span", { class: "soft" }, texts.muteUntil(mute.until && clock(mute.until), mute.device && (names.get(mute.device) ?? mute.device)))),
 		button(texts.unmute, async () => {
 			await call("DELETE", `${mutesOf(account)}/${encodeURIComponent(mute.id)}`);
@@ -40,6 +28,22 @@ export function muteList(account, mutes, devices, here) {
 		list.append(line);
 		none.hidden = true;
 	};
-	mutes.forEach(add);
-	return [none, list, muteForm(account, { mailbox: {} }, here, add)];
+	known.forEach(add);
+	return { list, none, form: muteForm(account, choices, devices, here, add) };
+}
+
+// muteForm returns a form to mute something of a mailbox. muted is called with the mute that was
+// made.
+function muteForm(account, choices, devices, here, muted) {
+	const names = Object.keys(choices);
+	const where = [["", texts.muteEverywhere], ...devices.map(({ id, name }) => [id, id === here?.id ? texts.muteHere : texts.muteThere(name)])];
+	return form(texts.mute, async (values) => {
+		const of = values.get("of") ?? names[0];
+		const until = ends[values.get("for")](new Date());
+		muted(await call("POST", mutesOf(account), { of, ...choices[of], ...values.get("on") ? { device: values.get("on") } : {}, ...until ? { until: until.toISOString() } : {} }));
+		tell(texts.muteDone(until && clock(until)));
+	},
+	names.length > 1 && field("of", texts.muteWhat, { options: names.map((of) => [of, texts.muteOf[of]]), value: names[0] }),
+	field("for", texts.muteFor, { options: Object.entries(texts.muteEnds), value: "hour" }),
+	devices.length > 1 && field("on", texts.muteOn, { options: where, value: "" }));
 }

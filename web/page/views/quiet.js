@@ -71,16 +71,16 @@ function editor(quiet, save, cancel) {
 	return f;
 }
 
-// foldersHere returns the part of a device's view with the folders that notify it, for the
-// mailboxes that have several, or undefined.
+// foldersHere returns the part of a device's view with the folders that notify it, or undefined. It
+// has the mailboxes with several folders, and those of which the device had to choose some.
 export function foldersHere(device, wishes, mailboxes) {
-	const several = mailboxes.filter(({ id, folders }) => folders?.length > 1 && (device.accounts?.includes(id) ?? true));
+	const chosen = (account) => wishes.folders?.[account.id];
+	const several = mailboxes.filter((account) => (account.folders?.length > 1 || chosen(account)) && (device.accounts?.includes(account.id) ?? true));
 	if (several.length === 0) {
 		return undefined;
 	}
-	const chosen = (account) => wishes.folders?.[account.id];
 	const name = ({ id }) => `folders ${id}`;
-	return el("section", { class: "card" }, form(texts.save, async (values) => {
+	return el("section", { class: "card", id: "folders" }, form(texts.save, async (values) => {
 		await changeWishes(wishesOfDevice(device.id), ({ folders }) => ({ folders: several.reduce((all, account) => {
 			const wanted = values.getAll(name(account));
 			const { [account.id]: _, ...others } = all;

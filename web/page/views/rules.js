@@ -70,7 +70,7 @@ function ruleList(draft, folders, changed) {
 	};
 	const line = (rule, at) => {
 		const said = sentence(rule);
-		const act = (name, text, run, disabled = false) => el("button", { type: "button", id: `rule-${at}-${name}`, "aria-label": texts.ruleAbout(text, said), disabled, onclick: run }, text);
+		const act = (name, text, run, icon, disabled = false) => el("button", { type: "button", id: `rule-${at}-${name}`, class: icon && "icon", title: icon && text, "aria-label": texts.ruleAbout(text, said), disabled, onclick: run }, icon || text);
 		const swap = (other, name) => () => {
 			const rules = [...draft.rules];
 			[rules[at], rules[other]] = [rules[other], rules[at]];
@@ -83,12 +83,12 @@ function ruleList(draft, folders, changed) {
 				edited = at;
 				show(`#rule-${at} select`);
 			}),
-			act("up", texts.ruleUp, swap(at - 1, "up"), at === 0),
-			act("down", texts.ruleDown, swap(at + 1, "down"), at === draft.rules.length - 1),
+			act("up", texts.ruleUp, swap(at - 1, "up"), "↑", at === 0),
+			act("down", texts.ruleDown, swap(at + 1, "down"), "↓", at === draft.rules.length - 1),
 			act("remove", texts.remove, () => {
 				edited = undefined;
 				replace(draft.rules.filter((_, other) => other !== at), `#rule-${Math.max(at - 1, 0)}-edit`);
-			}))];
+			}, "×"))];
 	};
 	const editor = (at) => [ruleEditor(draft.rules[at], folders, (rule) => {
 		draft.rules[at] = rule;
@@ -124,7 +124,7 @@ function ruleEditor(rule, folders, changed) {
 	let { then } = rule;
 	const report = () => {
 		const now = ruleOf(conditions, then);
-		said.textContent = sentence(ruleOf(conditions.filter(isComplete), then));
+		said.textContent = sentence(now);
 		changed(now);
 	};
 	const show = (focus) => {

@@ -1,4 +1,4 @@
-import { age } from "../age.js";
+import { age, clock } from "../age.js";
 import { el } from "../dom.js";
 import { reason } from "../reason.js";
 
@@ -27,9 +27,14 @@ export function mailboxState({ enabled, status }) {
 	return node;
 }
 
-// deviceState returns the state of a device as a sentence with its age, and when it is tried again
-// if its last push failed.
-export function deviceState({ status }) {
+// deviceState returns the state of a device as a sentence with its age, what is held
+// back for it, and when it is tried again if its last push failed.
+export function deviceState({ status, holds }) {
+	const node = pushState(status);
+	return holds ? [...node, el("p", { class: "soft" }, texts.holds(clock(holds.until), holds.count, holds.code === "quiet_hours"))] : node;
+}
+
+function pushState(status) {
 	const { state, lane } = status;
 	const why = reason(status, status.reason);
 	const paused = lane && el("p", { class: "state warn" }, texts.lane(age(lane.since), reason(lane, lane.reason)));

@@ -65,7 +65,7 @@ export function week(slots, changed) {
 
 // scale shows the hours above the days. The cells have the times in their names.
 function scale() {
-	return el("div", { class: "scale", "aria-hidden": "true" }, [0, 6, 12, 18].map((hour) => el("span", {}, texts.quietHour(hour * 60))));
+	return el("div", { class: "scale", "aria-hidden": "true" }, [0, 6, 12, 18].map((hour) => el("span", {}, texts.quietHour(hour))));
 }
 
 // moved returns the slot to which a key moves from another, or undefined.

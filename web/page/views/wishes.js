@@ -3,7 +3,7 @@ import { button, el, field, form, tell, tick } from "../dom.js";
 import { thisDevice } from "../ring.js";
 import { sentence } from "../rules.js";
 import { changeWishes, wishesOf } from "../wishes.js";
-import { muteList } from "./mute.js";
+import { mutes } from "./mute.js";
 
 const { texts } = self;
 
@@ -12,11 +12,12 @@ const { texts } = self;
 export async function wishesParts(account, wishes, part) {
 	const [devices, here] = await Promise.all([all("/devices"), thisDevice()]);
 	const rules = wishes.rules ?? [];
+	const ofMailbox = mutes(account.id, wishes.mutes ?? [], devices, here, { mailbox: {} });
 	return [
 		part(texts.rulesOf(rules.length), false, rules.length > 0 ? el("ol", {}, rules.map((rule) => el("li", {}, sentence(rule)))) : el("p", {}, texts.rulesNone),
 			el("div", { class: "buttons" }, el("a", { class: "button", href: `#/rules/${encodeURIComponent(account.id)}` }, texts.rulesChange))),
 		people(account.id, wishes.people ?? [], part),
-		part(texts.muted((wishes.mutes ?? []).length), false, muteList(account.id, wishes.mutes ?? [], devices, here)),
+		Object.assign(part(texts.muted((wishes.mutes ?? []).length), false, ofMailbox.none, ofMailbox.list, ofMailbox.form), { id: "mutes" }),
 		look(account, wishes, part),
 	];
 }
@@ -38,14 +39,14 @@ function people(account, known, part) {
 		list.append(line);
 	};
 	known.forEach(add);
-	return part(texts.peopleCount(known.length), false, el("p", { class: "hint" }, texts.peopleText), list, form(texts.peopleAddButton, async (values, submit) => {
+	return Object.assign(part(texts.peopleCount(known.length), false, el("p", { class: "hint" }, texts.peopleText), list, form(texts.peopleAddButton, async (values, submit) => {
 		const who = values.get("people").trim().toLowerCase();
 		await addPerson(account, who);
 		if (![...list.children].some((line) => line.dataset.who === who)) {
 			add(who);
 		}
 		submit.form.reset();
-	}, field("people", texts.peopleAdd, { autocomplete: "off", inputmode: "email", maxlength: 200 })));
+	}, field("people", texts.peopleAdd, { autocomplete: "off", inputmode: "email", maxlength: 200 }))), { id: "people" });
 }
 
 // look asks for the name, the color and the sound of a mailbox.

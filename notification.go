@@ -52,7 +52,7 @@ type Notification struct {
 	Clear      []string   // clear: the stable ids to take away
 	Count      int        // summary: how many mails it stands for
 	Read       int        // summary: how many of them were cleared since
-	Mails      []string   // summary: the stable ids of mails that it counts, newest first; of History.Get alone
+	Mails      []string   // of a summary by History.Get: ids of mails that it counts, newest first
 	Deliveries []Delivery // one per device that it was queued for, in no order
 
 	// The place of the mail.

@@ -25,7 +25,8 @@ type question struct {
 	on     ring.DeviceWishes // of the device
 	opens  time.Time         // when burst-limit lets one more push pass; zero: now
 	now    time.Time
-	// quietEnds returns when the quiet hours of on end, as quietUntil does; nil: that is not known yet.
+	// quietEnds returns when the quiet hours of on end, as quietUntil does; nil: that is not known
+	// yet.
 	quietEnds func() time.Time
 }
 

@@ -40,7 +40,8 @@ type Dispatcher struct {
 	// Sent is called with each outcome of a queued delivery, before it is written. It may be nil.
 	Sent func(Sent)
 
-	// Looked is called each time Run has looked at the queues, at least once a minute. It may be nil.
+	// Looked is called each time Run has looked at the queues, at least once a minute. It may be
+	// nil.
 	Looked func()
 
 	Log *slog.Logger

@@ -77,8 +77,8 @@ func Render(w registry.Work, page string, texts codes.Table) Message {
 // clickURL returns the URL that a click opens: the account's link to the mail if the device's level
 // allows it, or the page, which opens the mail in the way that the person has chosen on the device.
 // If another user chose the link, it is the page, which asks before it opens that. For an attention
-// about a mailbox it is the page with what ends that. Without a page it is empty, even if there is a
-// link.
+// about a mailbox it is the page with what ends that. Without a page it is empty, even if there is
+// a link.
 func clickURL(w registry.Work, page string) string {
 	link := w.Account.LinkTo(w.Notification)
 	if !w.Device.Content.Allows(idlepush.LevelSubject) {

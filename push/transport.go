@@ -30,7 +30,8 @@ type Transport interface {
 	Lane(d idlepush.Device) string
 
 	// Service returns the public host to which pushes to the device go, for figures. It is empty if
-	// anybody may run such a host, as that of a push server at home: it may tell who has the device.
+	// anybody may run such a host, as that of a push server at home: it may tell who has the
+	// device.
 	Service(d idlepush.Device) string
 
 	// Examine asks the service whether it takes messages of this server, and returns what it has

@@ -42,7 +42,8 @@ func (h History) notification(tx *table.Tx, row table.Row[notificationKey, notif
 	return n, nil
 }
 
-// ended returns when a delivery that is not pending has ended, or a later time if that is not known.
+// ended returns when a delivery that is not pending has ended, or a later time if that is not
+// known.
 func (row deliveryRow) ended() time.Time {
 	if row.At.IsZero() || row.State == idlepush.DeliveryExpired {
 		return row.Expires

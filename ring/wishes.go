@@ -16,7 +16,7 @@ type Wishes struct {
 	Otherwise Action   `json:",omitzero"`  // if none matches
 	Mutes     []Mute   `json:",omitempty"`
 
-	RulesSince uint64 `json:",omitempty"` // the Revision in which People, Rules or Otherwise changed
+	RulesSince uint64 `json:",omitempty"` // the Revision that changed People, Rules or Otherwise
 }
 
 // None is the sound of a mailbox that has none.

@@ -30,7 +30,8 @@ func fetchCut(list []wire.Mail, fetch func(uids []imap.UID, items string) ([]wir
 	}
 	whole := make(map[imap.UID][]byte)
 	for name := range strings.FieldsSeq(message.Fields) {
-		answers, err := fetch(uids, "UID BODY.PEEK[HEADER.FIELDS ("+name+")]<0.17408>") // no less than Describe reads
+		// 17 KiB are as much as Describe reads.
+		answers, err := fetch(uids, "UID BODY.PEEK[HEADER.FIELDS ("+name+")]<0.17408>")
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,8 @@ type Config struct {
 	// nil.
 	Stopping <-chan struct{}
 
-	// Metrics answers GET /metrics, which is for the admin token and tokens of admins. It may be nil.
+	// Metrics answers GET /metrics, which is for the admin token and tokens of admins. It may be
+	// nil.
 	Metrics http.Handler
 
 	// Ready returns the reason why the server cannot work, or nil if it can.

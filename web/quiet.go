@@ -94,8 +94,8 @@ func unknownFolders(folders, before map[string][]string, seen map[string]idlepus
 	return f
 }
 
-// deviceWishesOf returns the wishes for an answer, without the folders of mailboxes that the user no
-// longer sees.
+// deviceWishesOf returns the wishes for an answer, without the folders of mailboxes that the user
+// no longer sees.
 func deviceWishesOf(w ring.DeviceWishes, seen map[string]idlepush.Account) deviceWishes {
 	out := deviceWishes{Revision: w.Revision, Folders: map[string][]string{}}
 	for id, folders := range w.Folders {

@@ -90,8 +90,9 @@ func (h *wishHandlers) putWishes(_ context.Context, c caller, in *edit[Wishes]) 
 	return &body[mutedWishes]{wishesOf(w, now)}, err
 }
 
-// foldersOf returns the folders that a rule can name: those that the mailbox watches, and those that
-// rules name already. Without the latter, no rule could be changed once a folder is not watched.
+// foldersOf returns the folders that a rule can name: those that the mailbox watches, and those
+// that rules name already. Without the latter, no rule could be changed once a folder is not
+// watched.
 func foldersOf(watched []string, w ring.Wishes) []string {
 	folders := append([]string{}, watched...)
 	for _, r := range w.Rules {

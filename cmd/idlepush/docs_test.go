@@ -70,7 +70,7 @@ func TestDocs(t *testing.T) {
 		})
 	})
 	t.Run("name no flag that is not a setting", func(t *testing.T) {
-		others := append(doctorFlags(), printSettings, "with-key", "replace", // of serve, backup and restore
+		others := append(doctorFlags(), printSettings, "with-key", "replace", // of commands
 			"profile", "rm") // of docker compose
 		eachMatch(t, `(?:^|[\s`+"`"+`])--([a-z][a-z-]*)`, func(t *testing.T, page, name string) {
 			if !known()[variable(name)] && !slices.Contains(others, name) {

@@ -39,7 +39,8 @@ func readRelease(t *testing.T) (r release) {
 	return r
 }
 
-// buildDeb builds the package for Debian as a release does, with that version, and returns its path.
+// buildDeb builds the package for Debian as a release does, with that version, and returns its
+// path.
 func buildDeb(t *testing.T, binary, version string) (path string) {
 	t.Helper()
 	home, err := exec.CommandContext(testenv.Context(t), "go", "env", "GOPATH").Output()

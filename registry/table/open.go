@@ -34,7 +34,8 @@ type Options struct {
 	Bound   int          // the most reads and writes of one transaction; 0: no bound
 	Fault   func() error // called before each transaction, which fails with its error; for tests
 
-	// Committed is called after each commit that changed something, with how long it took; nil: not.
+	// Committed is called after each commit that changed something, with how long it took; nil:
+	// not.
 	Committed func(time.Duration)
 }
 

@@ -20,10 +20,10 @@ import { welcome } from "./views/welcome.js";
 
 const { texts } = self;
 
-// A view returns {title, node, on, address, part}. on lists the kinds of changes that redraw it; it is
-// empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as
-// long as they are shown. address, if there is one, replaces that of the view. part is the id of the
-// part that the view begins with, or undefined.
+// A view returns {title, node, on, address, part}. on lists the kinds of changes that redraw it; it
+// is empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as
+// long as they are shown. address, if there is one, replaces that of the view. part is the id of
+// the part that the view begins with, or undefined.
 const views = { __proto__: null, "": mailboxes, setup, join, password, login, welcome, mailboxes, add, mailbox, rules, attention, devices, device, activity, mail, open: openMail, people, client, me, "sign-in": signIn };
 const loginless = ["setup", "join", "password", "login"]; // need no login
 

@@ -20,8 +20,8 @@ import (
 	"idlepush/watcher/discover"
 )
 
-// Metrics counts what happens. A label has one of few values, and none that tells about a person: no
-// address, name or token, and no host that anybody may run.
+// Metrics counts what happens. A label has one of few values, and none that tells about a person:
+// no address, name or token, and no host that anybody may run.
 type Metrics struct {
 	registry *prometheus.Registry
 

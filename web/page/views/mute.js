@@ -9,7 +9,8 @@ const mutesOf = (account) => `/accounts/${encodeURIComponent(account)}/mutes`;
 
 // mutes returns what is muted of a mailbox as {list, none, form}: a list with a way to end each, a
 // text that is shown if there is none, and a form to mute something. choices has what can be muted
-// by its name, and what the API needs for it. here is the device that this browser is, if it is one.
+// by its name, and what the API needs for it. here is the device that this browser is, if it is
+// one.
 export function mutes(account, known, devices, here, choices) {
 	const names = new Map(devices.map(({ id, name }) => [id, name]));
 	const none = el("p", { class: "soft" }, texts.muteNone);

@@ -18,7 +18,10 @@ func (s *Store) Key() []byte { return s.key }
 // MarkRestored notes that the store comes from a backup: since that was made, what waits in its
 // queues may have been sent, and its mail read.
 func (s *Store) MarkRestored(now time.Time) error {
-	return s.db.Update(func(tx *table.Tx) error {
+	return s.db.Update(func(tx *table.Tx) (err error) {
+		if s.began, err = lastSequence(tx); err != nil {
+			return err
+		}
 		return metas.Put(tx, metaRestored, metaRow{Number: uint64(now.Unix())})
 	})
 }

@@ -21,16 +21,23 @@ func TestRestart(t *testing.T) {
 		endInOrder(t, s)
 		return s
 	}
+	restored := func(t *testing.T, s *Store) *Store {
+		if err := s.MarkRestored(dawn); err != nil {
+			t.Fatal(err)
+		}
+		return inOrder(t, s)
+	}
 	for name, c := range map[string]struct {
 		sending bool // when the program ends
 		ends    []func(*testing.T, *Store) *Store
 		want    []string
 	}{
-		"in order, with nothing on its way":  {false, []func(*testing.T, *Store) *Store{inOrder}, nil},
-		"in order, while something was sent": {true, []func(*testing.T, *Store) *Store{inOrder}, []string{"clear 3"}},
-		"by a crash":                         {false, []func(*testing.T, *Store) *Store{crashed}, []string{"clear 3"}},
-		"by a crash, and then in order":      {true, []func(*testing.T, *Store) *Store{crashed, inOrder}, []string{"clear 3"}},
-		"in order, and then by a crash":      {false, []func(*testing.T, *Store) *Store{inOrder, crashed}, []string{"clear 3"}},
+		"in order, with nothing on its way":             {false, []func(*testing.T, *Store) *Store{inOrder}, nil},
+		"in order, while something was sent":            {true, []func(*testing.T, *Store) *Store{inOrder}, []string{"clear 3"}},
+		"by a crash":                                    {false, []func(*testing.T, *Store) *Store{crashed}, []string{"clear 3"}},
+		"by a crash, and then in order":                 {true, []func(*testing.T, *Store) *Store{crashed, inOrder}, []string{"clear 3"}},
+		"in order, and the backup of that was restored": {false, []func(*testing.T, *Store) *Store{inOrder, restored, inOrder}, []string{"clear 3"}},
+		"in order, and then by a crash":                 {false, []func(*testing.T, *Store) *Store{inOrder, crashed}, []string{"clear 3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _, a, d := onePhone(t)

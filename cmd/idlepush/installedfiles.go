@@ -121,7 +121,7 @@ func (x installation) backups(context.Context) findings {
 		f.ok("none is made by itself: set backup-folder, or run `%s FILE` now and then", backupCommand)
 		return f
 	}
-	switch last, err := backup.Last(folder); {
+	switch last, err := backup.Last(folder, time.Now()); {
 	case err != nil:
 		f.wrong("the folder that backup-folder names cannot be read: %v", err)
 	case last.IsZero():

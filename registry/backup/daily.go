@@ -38,11 +38,11 @@ func (d Daily) Run(ctx context.Context) {
 	for {
 		wait, err := d.next(time.Now())
 		if err == nil && wait <= 0 {
-			if err = d.make(time.Now()); err == nil {
+			if err = d.make(ctx, time.Now()); err == nil {
 				continue
 			}
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			d.Log.Error("no backup was made; the next try is in an hour", "err", err)
 			wait = retry
 		}
@@ -56,14 +56,14 @@ func (d Daily) Run(ctx context.Context) {
 
 // next returns how long it is until the next backup is due.
 func (d Daily) next(now time.Time) (time.Duration, error) {
-	last, err := Last(d.Folder)
-	if err != nil || last.IsZero() || last.After(now.Add(day)) { // the clock was wrong then
+	last, err := Last(d.Folder, now)
+	if err != nil || last.IsZero() || isAhead(last, now) {
 		return 0, err
 	}
 	return last.Add(day).Sub(now), nil
 }
 
-func (d Daily) make(now time.Time) error {
+func (d Daily) make(ctx context.Context, now time.Time) error {
 	if err := os.MkdirAll(d.Folder, 0o700); err != nil {
 		return err
 	}
@@ -71,20 +71,34 @@ func (d Daily) make(now time.Time) error {
 	if err := os.Remove(path + unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := WriteFile(path, d.Write); err != nil {
+	if err := WriteFile(path, func(w io.Writer) error { return d.Write(untilDone{ctx, w}) }); err != nil {
 		return err
 	}
 	d.Log.Info("a backup was made", "file", path)
-	return d.rotate()
+	return d.rotate(now)
+}
+
+// untilDone is a writer that fails once ctx has ended: a slow disk must not hold up the end of the
+// program.
+type untilDone struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (w untilDone) Write(data []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(data)
 }
 
 // rotate removes the oldest backups, and what an interrupted one has left.
-func (d Daily) rotate() error {
+func (d Daily) rotate(now time.Time) error {
 	left, err := filepath.Glob(filepath.Join(d.Folder, "idlepush-*.backup"+unfinished))
 	if err != nil {
 		return err
 	}
-	list, err := dailies(d.Folder)
+	list, err := dailies(d.Folder, now)
 	if err != nil {
 		return err
 	}
@@ -99,8 +113,12 @@ func (d Daily) rotate() error {
 	return nil
 }
 
-// dailies returns when the daily backups in the folder were made, the oldest first.
-func dailies(folder string) (list []time.Time, err error) {
+// isAhead reports whether a backup is of a time to come, because the clock was wrong then.
+func isAhead(made, now time.Time) bool { return made.After(now.Add(day)) }
+
+// dailies returns when the daily backups in the folder were made, the oldest first. Those that are
+// ahead of now count as the oldest: they must not stand for a newer one, nor take its place.
+func dailies(folder string, now time.Time) (list []time.Time, err error) {
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -111,13 +129,16 @@ func dailies(folder string) (list []time.Time, err error) {
 		}
 	}
 	slices.SortFunc(list, time.Time.Compare)
+	if i := slices.IndexFunc(list, func(made time.Time) bool { return isAhead(made, now) }); i >= 0 {
+		list = slices.Concat(list[i:], list[:i])
+	}
 	return list, err
 }
 
-// Last returns when the last daily backup in the folder was made, or the zero time if there is
-// none.
-func Last(folder string) (time.Time, error) {
-	list, err := dailies(folder)
+// Last returns when the last daily backup in the folder was made, as of now, or the zero time if
+// there is none.
+func Last(folder string, now time.Time) (time.Time, error) {
+	list, err := dailies(folder, now)
 	if err != nil || len(list) == 0 {
 		return time.Time{}, err
 	}

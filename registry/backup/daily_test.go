@@ -67,8 +67,57 @@ func TestDaily(t *testing.T) {
 			t.Errorf("it removes what is not its own: %v", err)
 		}
 		check("once it works again, by a restart", "04-000000", "05-000000", "06-000200")
-		if last, err := Last(folder); err != nil || !last.Equal(time.Now().Add(-time.Hour)) {
+		if last, err := Last(folder, time.Now()); err != nil || !last.Equal(time.Now().Add(-time.Hour)) {
 			t.Errorf("the last is of %v, %v", last, err)
+		}
+	})
+}
+
+func TestDailyAfterAWrongClock(t *testing.T) {
+	t.Parallel()
+	backup, _ := madeOf(t, "")
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		ahead := filepath.Join(folder, "idlepush-20260101-000000.backup")
+		if err := os.WriteFile(ahead, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log, lines := registrytest.NewLog(t)
+		made := 0
+		d := Daily{Folder: folder, Keep: 1, Log: log, Write: func(w io.Writer) error {
+			made++
+			_, err := w.Write(backup)
+			return err
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 47*time.Hour)
+		defer cancel()
+		d.Run(ctx)
+		got := files(t, folder)
+		if _, found := got["idlepush-20000102-000000.backup"]; made != 2 || len(got) != 1 || !found {
+			t.Errorf("%d were made, and %d are left:\n%s", made, len(got), lines)
+		}
+	})
+}
+
+func TestDailyEndsWhileItWrites(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := registrytest.NewLog(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		d := Daily{Folder: t.TempDir(), Keep: 1, Log: log, Write: func(w io.Writer) error {
+			for time.Since(began) < time.Hour {
+				time.Sleep(time.Second) // the disk is slow
+				if _, err := w.Write([]byte("a part")); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+		d.Run(ctx)
+		if took := time.Since(began); took > time.Minute+5*time.Second || lines.String() != "" || len(files(t, d.Folder)) > 0 {
+			t.Errorf("it ended after %v, and left %v:\n%s", took, files(t, d.Folder), lines)
 		}
 	})
 }

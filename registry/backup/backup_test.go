@@ -164,6 +164,14 @@ func restoreWithoutKey(t *testing.T) {
 	checkStore(t, bare, key)
 }
 
+// atEnd is an empty reader that does something when it is read.
+type atEnd func()
+
+func (f atEnd) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}
+
 func restoreOver(t *testing.T) {
 	t.Parallel()
 	backup, dir := madeOf(t, "")
@@ -177,6 +185,13 @@ func restoreOver(t *testing.T) {
 	_, _, err = keys.Restore(bytes.NewReader(backup), true, noon)
 	if err == nil || !strings.Contains(err.Error(), "idlepush runs with the store") {
 		t.Errorf("in use: %v", err)
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = keys.Restore(io.MultiReader(bytes.NewReader(backup), atEnd(func() { held = registrytest.Open(t, dir) })), true, noon)
+	if err == nil || !strings.Contains(err.Error(), "idlepush runs with the store") {
+		t.Errorf("in use since it was read: %v", err)
 	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)

@@ -124,6 +124,14 @@ func (k Keys) Restore(from io.Reader, replace bool, now time.Time) (o Opened, ke
 	if err != nil {
 		return o, "", err
 	}
+	if there { // to read the backup took a while
+		if there, err = checkPlace(at, replace); err != nil {
+			return o, "", err
+		}
+	}
+	if err := giveToOwner(k.Dir, filepath.Join(work, storeFile)); err != nil {
+		return o, "", err
+	}
 	if own != nil {
 		if err := writeKey(filepath.Join(work, keyFile), filepath.Join(k.Dir, keyFile), own); err != nil {
 			return o, "", err
@@ -170,6 +178,9 @@ func writeKey(temporary, path string, key []byte) error {
 	}
 	_, err = io.WriteString(f, encodeKey(key))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := giveToOwner(filepath.Dir(path), temporary); err != nil {
 		return err
 	}
 	return place(temporary, path)

@@ -30,6 +30,7 @@ func TestDispatcherOutcome(t *testing.T) {
 	t.Run("a refused message alone is dropped, with its reason", dispatcherRefused)
 	t.Run("the log contains no secret", dispatcherSecrets)
 	t.Run("each try is measured", dispatcherMeasures)
+	t.Run("the time that quiet hours hold mail is not measured", dispatcherMeasuresHeld)
 }
 
 func dispatcherMeasures(t *testing.T) {
@@ -56,6 +57,25 @@ func dispatcherMeasures(t *testing.T) {
 			{"fcm", "stub.example", registry.ResultDelivered, time.Second, time.Minute + 2*time.Second},
 		}
 		if !slices.Equal(got, want) {
+			t.Errorf("got %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+func dispatcherMeasuresHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.hush(h.phone("phone"), everyNight)
+		h.answers(func(context.Context, sent) registry.Outcome { return accepted })
+		var got []Sent
+		h.measured = func(s Sent) { got = append(got, s) }
+		untilClock(t, "2000-01-01 23:00")
+		stop := h.run()
+		h.mail(1)
+		untilClock(t, "2000-01-02 12:00")
+		stop()
+		if want := []Sent{{"fcm", "stub.example", registry.ResultDelivered, 0, 0}}; !slices.Equal(got, want) {
 			t.Errorf("got %+v\nwant %+v", got, want)
 		}
 	})

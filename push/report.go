@@ -43,7 +43,7 @@ type Sent struct {
 	Result    registry.Result
 	Took      time.Duration
 	// AfterMail is how long ago the mail was found, of a push that was accepted; zero: it is not of
-	// mail.
+	// mail, or that was held back.
 	AfterMail time.Duration
 }
 
@@ -56,7 +56,7 @@ func (d *Dispatcher) measure(w registry.Work, took time.Duration, o registry.Out
 	if t, found := d.Transports.Named(w.Device.Transport); found {
 		s.Service = t.Service(w.Device)
 	}
-	if o.Result == registry.ResultDelivered && w.Notification.Kind == idlepush.KindMail {
+	if o.Result == registry.ResultDelivered && w.Notification.Kind == idlepush.KindMail && w.Decision.Waited == nil {
 		s.AfterMail = max(now.Sub(w.Notification.At), 1)
 	}
 	d.Sent(s)

@@ -92,9 +92,11 @@ type Machine struct {
 }
 
 // Handler returns the handler of GET /metrics. It answers one request at a time, and 503 to others.
+// What cannot be read is logged and left out: that the store fails must not hide itself.
 func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelError),
+		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: 1,
 		Timeout:             10 * time.Second,
 	})

@@ -22,24 +22,19 @@ func main() {
 
 const usage = `idlepush notifies your phones when mail arrives.
 
-  idlepush serve   run the daemon
-  idlepush demo    show mail, pushes and the time between them, without any configuration
-  idlepush doctor  examine this installation: what works, what does not, and what to do
-  idlepush doctor EMAIL
-                   examine a mailbox: its settings, each step of the connection, the login
-  idlepush export NAME
-                   print all that is kept of that person, as JSON
-  idlepush setup-link print a link by which the first admin is set up
-  idlepush password-link NAME
-                   print a link by which that person chooses a new password
-  idlepush backup FILE
-                   write all that the store has to a file, while idlepush runs
-  idlepush restore FILE
-                   make a store of a backup, here or on another machine
-  idlepush check   read the whole store, or a backup, and change nothing
-  idlepush compact make the file of the store as small as it can be
-  idlepush healthcheck ask the idlepush on this machine whether it works
-  idlepush version print the version
+  idlepush serve                run the daemon
+  idlepush demo                 show mail, pushes and the time between them, without any configuration
+  idlepush doctor               examine this installation: what works, what does not, and what to do
+  idlepush doctor EMAIL         examine a mailbox: its settings, each step of the connection, the login
+  idlepush export NAME          print all that is kept of that person, as JSON
+  idlepush setup-link           print a link by which the first admin is set up
+  idlepush password-link NAME   print a link by which that person chooses a new password
+  idlepush backup FILE          write all that the store has to a file, while idlepush runs
+  idlepush restore FILE         make a store of a backup, here or on another machine
+  idlepush check                read the whole store, or a backup, and change nothing
+  idlepush compact              make the file of the store as small as it can be
+  idlepush healthcheck          ask the idlepush on this machine whether it works
+  idlepush version              print the version
 
   idlepush serve -help   lists the settings
 `
@@ -111,12 +106,12 @@ func runServe(ctx context.Context, args []string, getenv func(string) string, st
 	if err != nil {
 		return usageError{err}
 	}
-	if printed {
-		return nil
-	}
 	log := s.logger(stderr)
 	for _, name := range unknownVariables(os.Environ()) {
 		log.Warn("unknown environment variable is ignored; check its spelling", "name", name)
+	}
+	if printed {
+		return nil
 	}
 	if err := errors.Join(checkTrustedCAs(getenv("SSL_CERT_FILE")), checkNoProxy(getenv)); err != nil {
 		return usageError{err}

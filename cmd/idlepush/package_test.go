@@ -109,6 +109,9 @@ grep -q "LIMIT=7" /etc/idlepush/idlepush.env
 dpkg -r idlepush
 test ! -e /usr/bin/idlepush
 test -f /var/lib/idlepush/idlepush.db
+dpkg -i /packages/new.deb | grep "set it up is in its log"
+grep -q "LIMIT=7" /etc/idlepush/idlepush.env
+dpkg -r idlepush
 dpkg -P idlepush
 test ! -e /var/lib/idlepush
 test ! -e /etc/idlepush

@@ -52,7 +52,7 @@ func runRestore(ctx context.Context, args []string, getenv func(string) string, 
 	for _, w := range o.Warnings {
 		fmt.Fprintf(stdout, "Look at this: %s\n", allCodes().Sentence(w.Code, w.Params))
 	}
-	fmt.Fprintf(stdout, "The store of %s is in %s again, with %d rows. Start idlepush there. If another idlepush still has the same mailboxes, stop that one first: otherwise every mail rings twice.\n",
+	fmt.Fprintf(stdout, "The store of %s is in %s, with all of its %d rows. Start idlepush there. If another idlepush still has the same mailboxes, stop that one first: otherwise every mail rings twice.\n",
 		o.Made.Local().Format("2 January 2006 15:04"), s.data, o.Rows)
 	return nil
 }

@@ -55,26 +55,19 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	}
 	own := new(identity)
 	handler := own.wrap(api)
-	listener, err := net.Listen("tcp", s.listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: another program has that port, or another idlepush: give a free one, such as --listen 127.0.0.1:8081", err)
-	}
+	listener, forMetrics, err := s.listenAll()
 	if err != nil {
-		return fmt.Errorf("setting listen: %w", err)
-	}
-	if err := logStart(store, s, listener.Addr(), log); err != nil {
-		listener.Close()
 		return err
 	}
-	if s.metricsListen != "" {
-		own, err := net.Listen("tcp", s.metricsListen)
-		if err != nil {
-			listener.Close()
-			return fmt.Errorf("setting metrics-listen: %w", err)
-		}
+	if err := logStart(store, s, listener.Addr(), log); err != nil {
+		closeAll(listener, forMetrics)
+		return err
+	}
+	if forMetrics != nil {
+		log.Info("metrics need no token at an address of their own", "address", forMetrics.Addr().String())
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", figures.Handler(log))
-		group.Go(func() error { return serveHTTP(ctx, own, mux, log) })
+		group.Go(func() error { return serveHTTP(ctx, forMetrics, mux, log) })
 	}
 	if commands, err := listenSocket(s.data); err != nil {
 		log.Warn("commands such as password-link cannot reach idlepush while it runs: stop it to run one", "err", err)
@@ -104,6 +97,40 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	err = group.Wait()
 	log.Info("stopped")
 	return err
+}
+
+// listenAll listens where the API is served, and where the metrics are if they have an address of
+// their own; forMetrics is nil if they have none.
+func (s settings) listenAll() (api, forMetrics net.Listener, err error) {
+	if api, err = listenAt("listen", s.listen); err == nil && s.metricsListen != "" {
+		forMetrics, err = listenAt("metrics-listen", s.metricsListen)
+	}
+	if err != nil {
+		closeAll(api)
+		return nil, nil, err
+	}
+	return api, forMetrics, nil
+}
+
+// listenAt listens at the address that a setting has.
+func listenAt(setting, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: another program has that port, or another idlepush: give a free one, such as --%s 127.0.0.1:8081", err, setting)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("setting %s: %w", setting, err)
+	}
+	return l, nil
+}
+
+// closeAll closes the listeners that are not nil.
+func closeAll(list ...net.Listener) {
+	for _, l := range list {
+		if l != nil {
+			l.Close()
+		}
+	}
 }
 
 // logStart logs the address, the settings that are missing, and how to create the first admin.

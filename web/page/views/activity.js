@@ -25,8 +25,8 @@ export async function activity() {
 	return { title: texts.activityTitle, node: [first.items.length > 0 && search(card, latest), latest].filter(Boolean), on: ["notification"] };
 }
 
-// maxFound bounds how many mails a search shows.
-const maxFound = 50;
+// page is how many of the mails that a search has found are shown at once.
+const page = 50;
 
 // search asks for words of a sender or subject, and shows the mails that have them in the place of
 // the latest.
@@ -41,7 +41,14 @@ function search(card, latest) {
 		}
 		found.replaceChildren(el("p", {}, texts.searchLooking));
 		const items = (await all("/notifications")).filter((item) => matches(item, words));
-		found.replaceChildren(el("p", {}, texts.searchFound(items.length)), el("ul", { class: "plain" }, items.slice(0, maxFound).map(card)));
+		const list = el("ul", { class: "plain" });
+		const more = el("div", { class: "buttons" });
+		const show = (from) => {
+			list.append(...items.slice(from, from + page).map(card));
+			more.replaceChildren(...items.length > from + page ? [button(texts.more, () => show(from + page))] : []);
+		};
+		show(0);
+		found.replaceChildren(el("p", {}, texts.searchFound(items.length)), list, more);
 	};
 	const f = form(texts.searchButton, (values) => ask(values.get("search").trim()), input);
 	f.setAttribute("role", "search");
@@ -83,7 +90,7 @@ export function title(item) {
 }
 
 function line(item, named) {
-	const heading = el("h2", {}, item.kind === "mail" ? el("a", { href: `#/mail/${item.id}` }, title(item)) : title(item));
+	const heading = el("h2", {}, ["mail", "summary"].includes(item.kind) ? el("a", { href: `#/mail/${item.id}` }, title(item)) : title(item));
 	return [
 		el("div", { class: "row" }, heading, el("span", { class: "soft" }, clock(item.at))),
 		item.subject && el("p", {}, item.subject),

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -39,6 +40,9 @@ func (o Outbox) Combine(w Work, now time.Time, decide func(Work) ring.Decision) 
 			return err
 		})
 		combined, r = combined+n, left
+	}
+	if err == nil || errors.Is(err, ErrNotFound) {
+		o.inFlight.set(w.subqueue.device, pushes{})
 	}
 	return combined, err
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"testing"
+	"time"
 )
 
 // endInOrder ends the program as a signal does, and starts it again.
@@ -52,4 +53,17 @@ func TestRestart(t *testing.T) {
 			wantSent(t, dispatch(t, s, d, dawn, rings), c.want...)
 		})
 	}
+	t.Run("in order, once held mail was decided again", func(t *testing.T) {
+		s, _, a, d := onePhone(t)
+		arrive(t, s, a, 3, dawn)
+		morning := dawn.Add(time.Hour)
+		wantSent(t, dispatch(t, s, d, dawn, decides(heldUntil(morning))))
+		w := first(t, s, d, morning)
+		if _, err := s.Outbox.Combine(w, morning, rings); err != nil || !w.HoldEnded {
+			t.Fatalf("the hold has ended: %v, %v", w.HoldEnded, err)
+		}
+		endInOrder(t, s)
+		clearMail(t, s, a, 3, 1, 2, 3)
+		wantSent(t, dispatch(t, s, d, morning, rings))
+	})
 }

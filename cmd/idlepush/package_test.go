@@ -86,13 +86,8 @@ func TestPackage(t *testing.T) {
 	if runtime.GOOS != "linux" || os.Getuid() != 0 {
 		testenv.Missing(t, "only root on Linux can install a package")
 	}
-	binary := filepath.Join(t.TempDir(), "idlepush")
-	c := exec.CommandContext(testenv.Context(t), "go", "build", "-o", binary, "idlepush/cmd/idlepush")
-	c.Env = append(os.Environ(), "GOFLAGS=")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	old, new := buildDeb(t, binary, "1.0.0"), buildDeb(t, binary, "1.1.0")
+	program := itself(t)
+	old, new := buildDeb(t, program.Path, "1.0.0"), buildDeb(t, program.Path, "1.1.0")
 	const script = `
 dpkg -i /packages/old.deb
 idlepush version
@@ -118,7 +113,8 @@ test ! -e /etc/idlepush
 test ! -e /usr/share/doc/idlepush
 echo all is well
 `
-	c = exec.CommandContext(testenv.Context(t), "unshare", "--mount", "--net", "--pid", "--fork", "sh", "-ec", "ip link set lo up\n"+inDebian, "sh", t.TempDir(), old, new, script)
+	c := exec.CommandContext(testenv.Context(t), "unshare", "--mount", "--net", "--pid", "--fork", "sh", "-ec", "ip link set lo up\n"+inDebian, "sh", t.TempDir(), old, new, script)
+	c.Env = append(os.Environ(), program.Env...)
 	out, err := c.CombinedOutput()
 	if err != nil || !bytes.HasSuffix(out, []byte("all is well\n")) || !bytes.Contains(out, []byte("set it up is in its log")) {
 		t.Errorf("%v\n%s", err, out)

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -41,9 +40,7 @@ func (o Outbox) Combine(w Work, now time.Time, decide func(Work) ring.Decision) 
 		})
 		combined, r = combined+n, left
 	}
-	if err == nil || errors.Is(err, ErrNotFound) {
-		o.inFlight.set(w.subqueue.device, pushes{})
-	}
+	o.inFlight.landed(w.subqueue.device, err)
 	return combined, err
 }
 

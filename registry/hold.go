@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"errors"
 	"maps"
 	"reflect"
 	"time"
@@ -48,9 +47,7 @@ func (o Outbox) Decide(w Work, now time.Time, decide func(Work) ring.Decision) e
 		q.updateDue(now)
 		return nil
 	})
-	if err == nil || errors.Is(err, ErrNotFound) {
-		o.inFlight.set(w.subqueue.device, pushes{})
-	}
+	o.inFlight.landed(w.subqueue.device, err)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"slices"
 	"sync"
 
@@ -82,6 +83,14 @@ func (f *inFlight) set(device id, p pushes) {
 		delete(f.devices, device)
 	} else {
 		f.devices[device] = p
+	}
+}
+
+// landed says that what of the device was in flight is written, or that there is no such device. If
+// err is another error, it stays in flight.
+func (f *inFlight) landed(device id, err error) {
+	if err == nil || errors.Is(err, ErrNotFound) {
+		f.set(device, pushes{})
 	}
 }
 

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -47,9 +46,7 @@ func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err
 		})
 		sent = sent[settled:]
 	}
-	if err == nil || errors.Is(err, ErrNotFound) {
-		o.inFlight.set(device, pushes{})
-	}
+	o.inFlight.landed(device, err)
 	return laneChanged && err == nil, err
 }
 

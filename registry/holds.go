@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"strings"
 	"time"
 
 	"idlepush"
@@ -21,11 +20,12 @@ func (s Devices) Holds(device string, now time.Time) (h ring.Holds, err error) {
 			return err
 		}
 		for name, l := range q.Subqueues {
-			of, held := strings.CutSuffix(name, heldBack)
-			if !held || of == clearSubqueue || l.Head == 0 || !l.isHeld(now) {
+			sub := subqueueKey{id(device), name}
+			of, held := sub.isHeldBack()
+			if !held || of.subqueue == clearSubqueue || l.Head == 0 || !l.isHeld(now) {
 				continue
 			}
-			rows, err := waiting.Rows(tx, table.Under(subqueueKey{id(device), name}), maxHolds)
+			rows, err := waiting.Rows(tx, table.Under(sub), maxHolds)
 			for _, d := range rows {
 				if err != nil {
 					return err

@@ -20,7 +20,7 @@ import (
 
 const backupCommand = "idlepush backup"
 
-// minPassphrase is the fewest characters of a passphrase: whoever has a backup can guess offline.
+// minPassphrase is the fewest characters of a passphrase: it can be guessed offline.
 const minPassphrase = 10
 
 // stdio stands for a file name: standard input or output.
@@ -29,10 +29,10 @@ const stdio = "-"
 // runBackup writes a backup to the file that the arguments name.
 func runBackup(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	withKey := false
-	s, path, err := parseFile(syntax{command: backupCommand, settings: some("data", "key", "backup-passphrase"), operand: "FILE",
+	s, path, err := syntax{command: backupCommand, settings: some("data", "key", "backup-passphrase"), operand: "FILE",
 		flags: func(flags *flag.FlagSet) {
 			flags.BoolVar(&withKey, "with-key", false, "put the key of the store into the backup, encrypted with a passphrase that is asked for")
-		}}, args, getenv, stdout)
+		}}.parseOne("one file", args, getenv, stdout)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func checkPassphrase(words string) error {
 	return nil
 }
 
-// verified has fill write to a pipe, and copies what comes to out while it verifies it.
+// verified copies a backup from fill to out, and verifies it on the way.
 func verified(out io.Writer, fill func(io.Writer) error) error {
 	return piped(fill, func(r io.Reader) error { return backup.Verify(io.TeeReader(r, out)) })
 }
@@ -167,18 +167,6 @@ func (w steadyWriter) Write(data []byte) (int, error) {
 // errUnreachable says that a daemon has the store and cannot be asked.
 func (s settings) errUnreachable() error {
 	return fmt.Errorf("idlepush runs with the data folder %s, but its socket %s is not there: stop idlepush, run this, and start it again", s.data, socketFile)
-}
-
-// parseFile parses the arguments of a command that takes one file.
-func parseFile(x syntax, args []string, getenv func(string) string, out io.Writer) (s settings, path string, err error) {
-	s, files, err := x.parse(args, getenv, out)
-	if err == nil && len(files) != 1 {
-		err = fmt.Errorf("want one file: `%s %s`", x.command, x.operand)
-	}
-	if err != nil {
-		return s, "", usageError{err}
-	}
-	return s, files[0], nil
 }
 
 // opened opens the file of a backup.

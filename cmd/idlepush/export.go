@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -100,7 +99,7 @@ func exportOf(store *registry.Store, name string, now time.Time) (export, error)
 	}
 	i := slices.IndexFunc(list, func(u idlepush.User) bool { return strings.EqualFold(u.Name, name) })
 	if i < 0 {
-		return export{}, fmt.Errorf("there is no person %q: give the name with which the person logs in", name)
+		return export{}, errNoPerson(name)
 	}
 	x := &exporter{store: store, user: list[i], now: now, users: make(map[string]string), mailboxes: make(map[string]string), devices: make(map[string]string)}
 	for _, u := range list {
@@ -205,20 +204,16 @@ func serveExport(mux *http.ServeMux, store *registry.Store) {
 
 // runExport prints what idlepush keeps of the person whom the arguments name.
 func runExport(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
-	const command = "idlepush export"
-	s, names, err := syntax{command: command, settings: some("data", "key"), operand: "NAME"}.parse(args, getenv, stdout)
-	if err == nil && len(names) != 1 {
-		err = fmt.Errorf("want one name, in quotes if it has a space: `%s NAME`", command)
-	}
+	s, name, err := syntax{command: "idlepush export", settings: some("data", "key"), operand: "NAME"}.parseOne(oneName, args, getenv, stdout)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	var out export
-	err = askDaemon(ctx, s.data, "/export", names[0], &out)
+	err = askDaemon(ctx, s.data, "/export", name, &out)
 	if errors.Is(err, errNoDaemon) {
 		var store *registry.Store
 		if store, err = openStopped(s); err == nil {
-			out, err = exportOf(store, names[0], time.Now())
+			out, err = exportOf(store, name, time.Now())
 			err = errors.Join(err, store.Close())
 		}
 	}

@@ -38,28 +38,29 @@ type passwordLink struct {
 func (s settings) passwordLink(store *registry.Store, name string) (passwordLink, error) {
 	i, code, err := store.Logins.AddPasswordLinkOnServer(name, time.Now())
 	if errors.Is(err, registry.ErrNotFound) {
-		return passwordLink{}, fmt.Errorf("there is no person %q: give the name with which the person logs in", name)
+		return passwordLink{}, errNoPerson(name)
 	}
 	return passwordLink{i.Person, s.public(store) + "/#/password/" + code, i.Expires}, err
+}
+
+// errNoPerson reports that nobody has that name.
+func errNoPerson(name string) error {
+	return fmt.Errorf("there is no person %q: give the name with which the person logs in", name)
 }
 
 // runPasswordLink prints a link by which the person whom the arguments name chooses a new password.
 // It asks the daemon for it. If none runs, it opens the store itself.
 func runPasswordLink(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
-	const command = "idlepush password-link"
-	s, names, err := syntax{command: command, settings: some("data", "key", "public-url"), operand: "NAME"}.parse(args, getenv, stdout)
+	s, name, err := syntax{command: "idlepush password-link", settings: some("data", "key", "public-url"), operand: "NAME"}.parseOne(oneName, args, getenv, stdout)
 	if err != nil {
-		return usageError{err}
-	}
-	if len(names) != 1 {
-		return usageError{fmt.Errorf("want one name, in quotes if it has a space: `%s NAME`", command)}
+		return err
 	}
 	running := true
 	var link passwordLink
-	err = askDaemon(ctx, s.data, "/password-link", names[0], &link)
+	err = askDaemon(ctx, s.data, "/password-link", name, &link)
 	if errors.Is(err, errNoDaemon) {
 		running = false
-		link, err = s.passwordLinkInStore(names[0])
+		link, err = s.passwordLinkInStore(name)
 	}
 	if err != nil {
 		return err
@@ -67,7 +68,7 @@ func runPasswordLink(ctx context.Context, args []string, getenv func(string) str
 	if strings.HasPrefix(link.Link, "/") { // the daemon may not know it
 		link.Link = s.publicURL + link.Link
 	}
-	_, err = io.WriteString(stdout, link.text(names[0], running, isTerminal(stdout)))
+	_, err = io.WriteString(stdout, link.text(name, running, isTerminal(stdout)))
 	return err
 }
 

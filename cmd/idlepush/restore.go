@@ -30,10 +30,10 @@ func (s settings) backupKeys(ctx context.Context, path string, stdin io.Reader, 
 // runRestore makes the store of a backup that of the data folder.
 func runRestore(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	replace := false
-	s, path, err := parseFile(syntax{command: "idlepush restore", settings: some("data", "key", "backup-passphrase"), operand: "FILE",
+	s, path, err := syntax{command: "idlepush restore", settings: some("data", "key", "backup-passphrase"), operand: "FILE",
 		flags: func(flags *flag.FlagSet) {
 			flags.BoolVar(&replace, "replace", false, "restore even if the data folder has a store, which is kept beside the new one")
-		}}, args, getenv, stdout)
+		}}.parseOne("one file", args, getenv, stdout)
 	if err != nil {
 		return err
 	}

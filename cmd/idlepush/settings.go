@@ -269,6 +269,22 @@ func (x syntax) parse(args []string, getenv func(string) string, out io.Writer) 
 	return s, operands, err
 }
 
+// oneName is what commands about a person want.
+const oneName = "one name, in quotes if it has a space"
+
+// parseOne is parse for a command that takes one operand. want says which. Its error is a
+// usageError.
+func (x syntax) parseOne(want string, args []string, getenv func(string) string, out io.Writer) (s settings, operand string, err error) {
+	s, operands, err := x.parse(args, getenv, out)
+	if err == nil && len(operands) != 1 {
+		err = fmt.Errorf("want %s: `%s %s`", want, x.command, x.operand)
+	}
+	if err != nil {
+		return s, "", usageError{err}
+	}
+	return s, operands[0], nil
+}
+
 // parseAll is parse, but a wrong setting is no error: it returns the problems of all of them, and
 // the settings without these.
 func (x syntax) parseAll(args []string, getenv func(string) string, out io.Writer) (s settings, operands []string, problems []error, err error) {

@@ -49,7 +49,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	loops := newPulse(&dispatcher.Looked, &pool.Looked)
 	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age})
 	group, ctx := errgroup.WithContext(ctx)
-	api, err := s.handler(ctx, store, dispatcher, pool, clients, figures.Handler(log), log)
+	forPrometheus := figures.Handler(log)
+	api, err := s.handler(ctx, store, dispatcher, pool, clients, forPrometheus, log)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if forMetrics != nil {
 		log.Info("metrics need no token at an address of their own", "address", forMetrics.Addr().String())
 		mux := http.NewServeMux()
-		mux.Handle("GET /metrics", figures.Handler(log))
+		mux.Handle("GET /metrics", forPrometheus)
 		group.Go(func() error { return serveHTTP(ctx, forMetrics, mux, log) })
 	}
 	if commands, err := listenSocket(s.data); err != nil {

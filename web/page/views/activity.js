@@ -12,21 +12,29 @@ export async function activity() {
 	const named = new Map(mailboxes.map((account) => [account.id, account]));
 	const list = el("ul", { class: "plain" });
 	const card = (item) => el("li", { class: "card", id: item.id }, line(item, named));
-	const more = el("div", { class: "buttons" });
-	const show = ({ items, next }) => {
-		list.append(...items.map(card));
-		more.replaceChildren(...next ? [button(texts.more, async () => {
-			show(await call("GET", `/notifications?limit=50&after=${encodeURIComponent(next)}`));
-			list.dataset.keep = ""; // a redraw would show only the first page again
-		})] : []);
-	};
-	show(first);
+	const more = paged(list, card, first, async (next) => {
+		const page = await call("GET", `/notifications?limit=50&after=${encodeURIComponent(next)}`);
+		list.dataset.keep = ""; // a redraw would show only the first page again
+		return page;
+	});
 	const latest = el("div", {}, first.items.length ? list : el("p", {}, texts.noActivity), more);
 	return { title: texts.activityTitle, node: [first.items.length > 0 && search(card, latest), latest].filter(Boolean), on: ["notification"] };
 }
 
-// page is how many of the mails that a search has found are shown at once.
-const page = 50;
+// paged adds a page {items, next} to a list, as cards, and returns what asks for the next page, which
+// turn gets.
+function paged(list, card, first, turn) {
+	const more = el("div", { class: "buttons" });
+	const show = ({ items, next }) => {
+		list.append(...items.map(card));
+		more.replaceChildren(...next ? [button(texts.more, async () => show(await turn(next)))] : []);
+	};
+	show(first);
+	return more;
+}
+
+// foundAtOnce is how many of the mails that a search has found are shown at once.
+const foundAtOnce = 50;
 
 // search asks for words of a sender or subject, and shows the mails that have them in the place of
 // the latest.
@@ -42,12 +50,8 @@ function search(card, latest) {
 		found.replaceChildren(el("p", {}, texts.searchLooking));
 		const items = (await all("/notifications")).filter((item) => matches(item, words));
 		const list = el("ul", { class: "plain" });
-		const more = el("div", { class: "buttons" });
-		const show = (from) => {
-			list.append(...items.slice(from, from + page).map(card));
-			more.replaceChildren(...items.length > from + page ? [button(texts.more, () => show(from + page))] : []);
-		};
-		show(0);
+		const page = (from) => ({ items: items.slice(from, from + foundAtOnce), next: from + foundAtOnce < items.length ? from + foundAtOnce : undefined });
+		const more = paged(list, card, page(0), page);
 		found.replaceChildren(el("p", {}, texts.searchFound(items.length)), list, more);
 	};
 	const f = form(texts.searchButton, (values) => ask(values.get("search").trim()), input);

@@ -74,12 +74,13 @@ func (d *Dispatcher) send(sending context.Context, log *slog.Logger, q registry.
 	defer cancel()
 	answer := d.Transports.send(sending, w.Device, Render(w, d.URL(), d.Codes))
 	o, release = d.judge(w, judgeAbsent(answer, w.Device.Status, d.now()))
-	o.Slow = o.Result == registry.ResultRetry && time.Since(start) >= slowTimeout
+	took := time.Since(start)
+	o.Slow = o.Result == registry.ResultRetry && took >= slowTimeout
 	asked := !o.At.IsZero()
 	now := d.now()
 	o = scheduled(o, w, now)
-	d.report(log, w, time.Since(start), o, now)
-	d.measure(w, time.Since(start), o, now)
+	d.report(log, w, took, o, now)
+	d.measure(w, took, o, now)
 	if o.PauseFor > 0 && !asked {
 		o.At = time.Time{} // it waits until the pause of its lane ends
 	}

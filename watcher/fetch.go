@@ -20,8 +20,8 @@ import (
 // quoted.
 const (
 	basicItems  = "UID FLAGS INTERNALDATE RFC822.SIZE "
-	fieldItems  = "BODY.PEEK[HEADER.FIELDS (" + message.Fields + ")]<0.65536>"
-	headerItems = "BODY.PEEK[HEADER]<0.65536>" // for servers that find no fields at all
+	fieldItems  = "BODY.PEEK[HEADER.FIELDS (" + message.Fields + ")]" + headerStart
+	headerItems = "BODY.PEEK[HEADER]" + headerStart // for servers that find no fields at all
 	textItems   = " BODY.PEEK[TEXT]<0.4096>"
 )
 

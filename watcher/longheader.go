@@ -11,8 +11,11 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// maxHeader is how much of a header is fetched at once, in bytes.
-const maxHeader = 65536
+// maxHeader is how much of a header is fetched at once, in bytes, and headerStart asks for that.
+const (
+	maxHeader   = 65536
+	headerStart = "<0.65536>"
+)
 
 // fetchCut completes the headers that are too long to be fetched at once: a subject may stand
 // behind 20,000 recipients. fetch sends one FETCH.

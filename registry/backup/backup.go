@@ -194,13 +194,10 @@ type unpacked struct {
 func unpack(from io.Reader, path string) (u unpacked, err error) {
 	r := &reader{Reader: tar.NewReader(from)}
 	about, err := r.small(aboutFile)
-	if errors.Is(err, tar.ErrHeader) || errors.Is(err, errOther) || errors.Is(err, errShort) {
+	switch {
+	case errors.Is(err, tar.ErrHeader), errors.Is(err, errOther), errors.Is(err, errShort), err == nil && json.Unmarshal(about, &u.About) != nil:
 		return u, errors.New("this is no backup of idlepush")
-	}
-	if err == nil && json.Unmarshal(about, &u.About) != nil {
-		err = errors.New("this is no backup of idlepush")
-	}
-	if err != nil {
+	case err != nil:
 		return u, err
 	}
 	if u.Format > format {

@@ -46,7 +46,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
-	var gauge gauge = func(d *prometheus.Desc, value float64, labels ...string) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	ready := 1.0
@@ -59,21 +59,18 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(loopAge, c.at.Looked().Seconds())
 	now := time.Now()
-	for _, collect := range []part{c.mailboxes, c.queues, c.devices} {
+	for _, collect := range []func(setter, time.Time) error{c.mailboxes, c.queues, c.devices} {
 		if err := collect(gauge, now); err != nil {
 			to <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
 		}
 	}
 }
 
-// gauge takes the value of a metric.
-type gauge func(d *prometheus.Desc, value float64, labels ...string)
-
-// part collects a part of the metrics, as they are at now.
-type part func(gauge gauge, now time.Time) error
+// setter sets the value of a metric.
+type setter = func(d *prometheus.Desc, value float64, labels ...string)
 
 // mailboxes collects the states of the mailboxes and their sessions.
-func (c *collector) mailboxes(gauge gauge, now time.Time) error {
+func (c *collector) mailboxes(gauge setter, now time.Time) error {
 	accounts, err := c.store.Mail.Accounts()
 	if err != nil {
 		return err
@@ -111,8 +108,8 @@ func (c *collector) mailboxes(gauge gauge, now time.Time) error {
 	return nil
 }
 
-// queues collects what waits to be sent, and the lanes that do not work.
-func (c *collector) queues(gauge gauge, now time.Time) error {
+// queues collects the backlog and the paused lanes.
+func (c *collector) queues(gauge setter, now time.Time) error {
 	waits, held, since, err := c.store.Outbox.Backlog()
 	if err != nil {
 		return err
@@ -140,7 +137,7 @@ func (c *collector) queues(gauge gauge, now time.Time) error {
 }
 
 // devices collects the states of the devices.
-func (c *collector) devices(gauge gauge, _ time.Time) error {
+func (c *collector) devices(gauge setter, _ time.Time) error {
 	list, err := c.store.Devices.List("")
 	if err != nil {
 		return err

@@ -32,11 +32,10 @@ type Metrics struct {
 	commitTime  prometheus.Histogram
 }
 
-// others is the value of a label for what is not named.
+// others is the value of a label for hosts without a name.
 const others = "other"
 
-// seconds are the bounds of histograms: from what is hardly noticed to the time after which a push
-// is given up or an outage is over.
+// seconds are the bounds of histograms, from a moment to a day.
 var seconds = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600}
 
 // New returns metrics of the program of that version.

@@ -39,8 +39,8 @@
 //	               every queue
 //	deliveries     by notification and device: pending, or the outcome; pending ones are found by
 //	               subqueue
-//	meta           the version of the format, the last sequence, the time of a restore; sealed: the VAPID key, the hash of
-//	               the setup token, the public URL
+//	meta           the version of the format, the last sequence, the time of a restore; sealed: the
+//	               VAPID key, the hash of the setup token, the public URL
 //
 // A device's queue consists of subqueues: one for each account, one for clears, and one for the
 // rest, and beside each one for what is held back of it. Each keeps its order. What is held back

@@ -11,8 +11,8 @@ const quoted = (parts) => either(parts.map((part) => `“${part}”`));
 
 const times = (count) => count === 1 ? "once" : `${count} times`;
 
-// locale returns that of times and dates: the browser's, if that is of the language of the texts,
-// or else the language with the clock of the browser, of 12 or 24 hours.
+// locale returns the locale of times and dates. It is the browser's, if that has the language of the
+// texts. If not, it is that language with the clock of the browser, of 12 or 24 hours.
 function locale() {
 	const { language } = self.texts;
 	const here = new Intl.Locale(self.navigator?.language ?? language);

@@ -27,8 +27,8 @@ export function mailboxState({ enabled, status }) {
 	return node;
 }
 
-// deviceState returns the state of a device as a sentence with its age, what is held
-// back for it, and when it is tried again if its last push failed.
+// deviceState returns the state of a device as a sentence with its age, and what is held back for
+// it. If its last push failed, it says when it is tried again.
 export function deviceState({ status, holds }) {
 	const node = pushState(status);
 	return holds ? [...node, el("p", { class: "soft" }, texts.holds(clock(holds.until), holds.count, holds.code === "quiet_hours"))] : node;

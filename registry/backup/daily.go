@@ -35,7 +35,7 @@ const dailyName = "idlepush-20060102-150405.backup"
 
 // Run makes backups until ctx ends. The first is due at once, unless there is one of the last day.
 func (d Daily) Run(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		wait, err := d.next(time.Now())
 		if err == nil && wait <= 0 {
 			if err = d.make(ctx, time.Now()); err == nil {
@@ -48,7 +48,6 @@ func (d Daily) Run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-time.After(min(wait, retry)): // also if the clock is set, or a backup is removed
 		}
 	}

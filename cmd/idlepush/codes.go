@@ -3,6 +3,7 @@ package main
 import (
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/promise"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -13,7 +14,7 @@ import (
 
 // allCodes returns the codes of all packages, with those of every push service.
 func allCodes() codes.Table {
-	lists := [][]codes.Entry{idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, push.Codes, web.Codes}
+	lists := [][]codes.Entry{idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, promise.Codes, push.Codes, web.Codes}
 	for _, service := range services {
 		lists = append(lists, service.Codes)
 	}

@@ -25,6 +25,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/promise"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -51,6 +52,7 @@ var codeTables = []codeTable{
 	{"idlepush/watcher/discover", "Settings of a mail address", discover.Codes},
 	{"idlepush/watcher/oauth", "Sign-in with a provider (OAuth2)", oauth.Codes},
 	{"idlepush/registry", "Devices", registry.Codes},
+	{"idlepush/promise", "Promises", promise.Codes},
 	{"idlepush/push", "Delivery", push.Codes},
 	{"idlepush/push/fcm", "FCM", fcm.Codes},
 	{"idlepush/push/apns", "APNs", apns.Codes},

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"idlepush/registry/migrate/v1":      {"idlepush/registry/table"},
 	"idlepush/registry/registrytest":    {"idlepush", "idlepush/registry"},
 	"idlepush/registry/testenv":         {},
+	"idlepush/promise":                  {"idlepush", "idlepush/codes", "idlepush/registry"},
 	"idlepush/netguard":                 {},
 	"idlepush/codes":                    {},
 	"idlepush/clocks":                   {},
@@ -50,7 +51,7 @@ var mayImport = map[string][]string{
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
 	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
 	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/registry/backup", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
-		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/ring", "idlepush/web"},
+		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/promise", "idlepush/ring", "idlepush/web"},
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.

@@ -47,6 +47,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	pool, clients := s.pool(store, log)
 	pool.Ended = figures.Ended
 	loops := newPulse(&dispatcher.Looked, &pool.Looked)
+	house := newHouse(store, pool, loops)
 	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age})
 	group, ctx := errgroup.WithContext(ctx)
 	forPrometheus := figures.Handler(log)
@@ -88,6 +89,9 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { s.backUpDaily(ctx, store, log); return nil })
 	group.Go(func() error { watchClock(ctx, nil, pool.AskNow, jumped, log); return nil })
+	if s.monitoring.alive != "" {
+		group.Go(func() error { s.deadMan(house, log).run(ctx); return nil })
+	}
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })
 	group.Go(func() error { feedWatchdog(ctx, loops, log); return nil })
 	if listening != nil {
@@ -103,8 +107,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 // listenAll listens where the API is served, and where the metrics are if they have an address of
 // their own; forMetrics is nil if they have none.
 func (s settings) listenAll() (api, forMetrics net.Listener, err error) {
-	if api, err = listenAt("listen", s.listen); err == nil && s.metricsListen != "" {
-		forMetrics, err = listenAt("metrics-listen", s.metricsListen)
+	if api, err = listenAt("listen", s.listen); err == nil && s.monitoring.listen != "" {
+		forMetrics, err = listenAt("metrics-listen", s.monitoring.listen)
 	}
 	if err != nil {
 		closeAll(api)

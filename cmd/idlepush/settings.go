@@ -22,7 +22,6 @@ import (
 // settings holds the checked values of all settings.
 type settings struct {
 	listen         string
-	metricsListen  string // empty: only the API serves them
 	data           string
 	publicURL      string // if empty, the origin of setup is used
 	adminToken     idlepush.Secret
@@ -34,6 +33,7 @@ type settings struct {
 	oauth          map[string]idlepush.OAuthClient // by provider; nil if there are none
 	burstLimit     int                             // 0 means no limit
 	backups        backupSettings
+	monitoring     monitoringSettings
 	log            logSettings
 	set            []string // the names of those that are not their defaults
 }
@@ -42,6 +42,12 @@ type settings struct {
 type logSettings struct {
 	level slog.Level
 	json  bool
+}
+
+// monitoringSettings are those of what watches over idlepush.
+type monitoringSettings struct {
+	listen string          // of the metrics; empty: only the API serves them
+	alive  idlepush.Secret // the URL that is called while all is well; empty: none is
 }
 
 // backupSettings are those of backups.
@@ -97,7 +103,7 @@ var general = []setting{
 		return listenAddress(v)
 	}},
 	{"metrics-listen", "", false, "`address` and port where GET /metrics needs no token; nobody else must reach it", func(s *settings, v string) error {
-		s.metricsListen = v
+		s.monitoring.listen = v
 		return listenAddress(v)
 	}},
 	{"data", "./data", false, "`folder` of the store and the key file, created with mode 0700", text(func(s *settings) *string { return &s.data })},
@@ -153,6 +159,10 @@ var last = []setting{
 	{"backup-passphrase", "", true, "a `passphrase` that encrypts the key of the store in backups; default: they are without the key", func(s *settings, v string) error {
 		s.backups.passphrase = idlepush.Secret(v)
 		return checkPassphrase(v)
+	}},
+	{"alive-url", "", true, "the https `address` that is called each minute while all is well, such as that of a check at healthchecks.io; when a promise is broken, /fail below it is called instead, once", func(s *settings, v string) error {
+		s.monitoring.alive = idlepush.Secret(v)
+		return checkAliveURL(v)
 	}},
 	{"log-level", "info", false, "minimum `level` of log messages: debug, info, warn or error", func(s *settings, v string) error {
 		if s.log.level.UnmarshalText([]byte(v)) != nil {

@@ -61,8 +61,9 @@ func settingsSources(t *testing.T) {
 		"a client of an issuer": {nil, map[string]string{"IDLEPUSH_OAUTH_ISSUER": "https://login.example.org/realms/home", "IDLEPUSH_OAUTH_CLIENT_ID": "2"}, func(s settings) bool {
 			return len(s.oauth) == 1 && s.oauth["other"] == idlepush.OAuthClient{Provider: "other", Issuer: "https://login.example.org/realms/home", ID: "2"}
 		}},
-		"no burst limit": {[]string{"--burst-limit=0"}, nil, func(s settings) bool { return s.burstLimit == 0 }},
-		"mailto":         {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.push["vapid-subject"] == "mailto:a@example.org" }},
+		"what waits for calls": {[]string{"--alive-url=https://hc-ping.com/id"}, nil, func(s settings) bool { return s.monitoring.alive == "https://hc-ping.com/id" }},
+		"no burst limit":       {[]string{"--burst-limit=0"}, nil, func(s settings) bool { return s.burstLimit == 0 }},
+		"mailto":               {[]string{"--vapid-subject=mailto:a@example.org"}, nil, func(s settings) bool { return s.push["vapid-subject"] == "mailto:a@example.org" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := parse("serve", c.args, func(k string) string { return c.env[k] }, new(bytes.Buffer))
@@ -81,6 +82,7 @@ func settingsErrors(t *testing.T) {
 		{"vapid-subject", "planted"}, {"vapid-subject", "mailto:planted"}, {"vapid-subject", "https://"},
 		{"vapid-subject", "mailto:me@planted.local"}, {"vapid-subject", "https://planted"}, {"vapid-subject", "https://localhost"}, {"burst-limit", "planted"}, {"burst-limit", "-1"}, {"burst-limit", "101"},
 		{"oauth-issuer", "planted"}, {"oauth-issuer", "http://planted.example"}, {"oauth-issuer", "https://planted.example/?a=b"}, {"oauth-issuer", "https://u:p@planted.example"},
+		{"alive-url", "planted"}, {"alive-url", "ftp://planted.example"}, {"alive-url", "https://"}, {"alive-url", "https://u:planted@example.org/"},
 		{"log-level", "planted"}, {"log-format", "planted"},
 	} {
 		_, err := parse("serve", []string{"--" + c.setting + "=" + c.value}, func(string) string { return "" }, new(bytes.Buffer))

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"idlepush/codes"
+	"idlepush/netguard"
+	"idlepush/promise"
+)
+
+const (
+	aliveEvery   = time.Minute      // between two calls while all is well
+	aliveLook    = 20 * time.Second // between two looks at the promises
+	aliveTimeout = 10 * time.Second // of one call
+)
+
+// deadMan calls a URL while all is well, so that whoever waits for it notices when that stops.
+type deadMan struct {
+	broken func(now time.Time) []promise.Broken
+	call   func(ctx context.Context, broken string) error // with "" if all is well
+	log    *slog.Logger
+
+	tried, told string    // what the last call had to say, and the last that was answered
+	last        time.Time // of the last call
+	failed      bool      // it was not answered
+}
+
+// deadMan returns what calls the URL of the settings.
+func (s settings) deadMan(h *house, log *slog.Logger) *deadMan {
+	return &deadMan{broken: h.broken, call: aliveCall(string(s.monitoring.alive), s.allowPush.Permit), log: log}
+}
+
+// run calls until ctx ends. The first call that all is well comes after a minute, so that a program
+// that ends and starts over and over is noticed.
+func (d *deadMan) run(ctx context.Context) {
+	d.last = time.Now()
+	ticker := time.NewTicker(aliveLook)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			d.look(ctx, time.Now())
+		}
+	}
+}
+
+// look calls if there is something to say: that all is well each minute, and what is broken once.
+func (d *deadMan) look(ctx context.Context, now time.Time) {
+	broken := counted(d.broken(now))
+	switch {
+	case broken != "" && d.tried == "":
+		d.log.Warn("a promise is broken: alive-url is told, and not called until all is well", "broken", broken)
+	case broken == "" && d.tried != "":
+		d.log.Info("all is well again: alive-url is called each minute")
+	}
+	if broken == d.tried && (now.Sub(d.last) < aliveEvery || broken != "" && broken == d.told) {
+		return
+	}
+	d.tried, d.last = broken, now
+	err := d.call(ctx, broken)
+	switch {
+	case err != nil && !d.failed:
+		d.log.Warn("alive-url does not answer as it should: tried again each minute", "err", err)
+	case err == nil && d.failed:
+		d.log.Info("alive-url answers again")
+	}
+	if d.failed = err != nil; err == nil {
+		d.told = broken
+	}
+}
+
+// counted returns the codes of what is broken, each with how often, such as "mailbox_down 2".
+func counted(list []promise.Broken) string {
+	count := make(map[codes.Code]int)
+	for _, b := range list {
+		count[b.Code]++
+	}
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, fmt.Sprintf("%s %d", c, count[c]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// aliveCall returns a function that calls the URL, or /fail below it if something is broken. Its
+// errors do not name the URL.
+func aliveCall(address string, permit netguard.Permit) func(ctx context.Context, broken string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic("alive-url was not checked")
+	}
+	client := &http.Client{
+		Timeout: aliveTimeout,
+		Transport: &http.Transport{
+			DialContext:       netguard.Guard(net.Dialer{}, permit, u.Scheme == "http"),
+			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12},
+			DisableKeepAlives: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return func(ctx context.Context, broken string) error {
+		to := u
+		if broken != "" {
+			to = u.JoinPath("fail")
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), strings.NewReader(broken))
+		if err != nil {
+			return errors.New("it is no address")
+		}
+		resp, err := client.Do(r)
+		if bad, ok := errors.AsType[*url.Error](err); ok {
+			return bad.Err
+		} else if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode/100 != 2 {
+			return fmt.Errorf("it answers %d", resp.StatusCode)
+		}
+		return nil
+	}
+}
+
+// checkAliveURL checks an address that is to be called.
+func checkAliveURL(v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return errors.New("want an https address, such as https://hc-ping.com/ with the id of a check; http: is only for hosts of allow-push")
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	"idlepush/clocks"
+	"idlepush/promise"
+	"idlepush/registry"
+	"idlepush/watcher"
+)
+
+// house knows which promises are broken. It may be used from several goroutines.
+type house struct {
+	store *registry.Store
+	pool  *watcher.Pool
+	loops pulse
+
+	mu        sync.Mutex
+	awake     time.Time      // since when the program runs, and the machine has not slept
+	last      clocks.Reading // by broken
+	storeDown time.Time      // zero: the store worked when it was last looked at
+}
+
+func newHouse(store *registry.Store, pool *watcher.Pool, loops pulse) *house {
+	return &house{store: store, pool: pool, loops: loops, awake: time.Now(), last: clocks.Read(nil)}
+}
+
+// broken returns the promises that are broken at now. What is old because the machine slept, or its
+// clock was set, was not late. If the store cannot be read, nothing is known
+// of mailboxes and devices.
+func (h *house) broken(now time.Time) []promise.Broken {
+	is := promise.House{Looked: now.Add(-h.loops.age())}
+	err := h.read(&is)
+	if err == nil {
+		err = h.store.Ready()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	reading := clocks.Read(nil)
+	if clocks.Jumped(h.last, reading) {
+		h.awake = now
+	}
+	h.last = reading
+	switch {
+	case err == nil:
+		h.storeDown = time.Time{}
+	case h.storeDown.IsZero():
+		h.storeDown = now
+	}
+	is.Awake, is.StoreDown = h.awake, h.storeDown
+	return is.Broken(now)
+}
+
+// read reads what the store and the sessions know.
+func (h *house) read(is *promise.House) error {
+	accounts, err := h.store.Mail.Accounts()
+	if err != nil {
+		return err
+	}
+	for _, a := range accounts {
+		live := h.pool.Live(a.ID)
+		is.Mailboxes = append(is.Mailboxes, promise.Mailbox{Account: a, Confirmed: live.Confirmed, Interval: live.Interval})
+	}
+	if is.Devices, err = h.store.Devices.List(""); err != nil {
+		return err
+	}
+	is.Lanes, err = h.store.Devices.Lanes()
+	return err
+}

@@ -1,0 +1,24 @@
+package promise
+
+import "idlepush/codes"
+
+const (
+	mailboxDown        codes.Code = "mailbox_down"
+	mailboxUnconfirmed codes.Code = "mailbox_unconfirmed"
+	deviceDown         codes.Code = "device_down"
+	deviceWaits        codes.Code = "device_waits"
+	serviceDown        codes.Code = "push_service_down"
+	storeDown          codes.Code = "store_down"
+	programStuck       codes.Code = "program_stuck"
+)
+
+// Codes are those of [Broken].
+var Codes = []codes.Entry{
+	{Code: mailboxDown, Text: "new mail does not ring: {cause}"},
+	{Code: mailboxUnconfirmed, Text: "the mail server has not confirmed for too long that no mail is missing. If this does not end by itself, look into the log and start idlepush again."},
+	{Code: deviceDown, Text: "{device} does not ring: {cause}"},
+	{Code: deviceWaits, Text: "What is due for {device} is not sent. If this does not end by itself, look into the log and start idlepush again."},
+	{Code: serviceDown, Text: "The push service {service} takes nothing, so the phones and browsers on it do not ring: {cause}"},
+	{Code: storeDown, Text: "The store cannot be read or written, so nothing new rings. Most likely the disk is full: the log says more."},
+	{Code: programStuck, Text: "idlepush has not looked at its mailboxes or queues for minutes. Most likely the disk does not answer: look into the log, and start idlepush again."},
+}

@@ -1,0 +1,132 @@
+// Package promise decides which promises of idlepush are broken, from what is known of mailboxes,
+// devices, push services, store and program at one time. It is a package of its own because the
+// page, the metrics and the dead-man's URL must say the same, and web may not import the program.
+package promise
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"idlepush"
+	"idlepush/codes"
+	"idlepush/registry"
+)
+
+// Patience is how long something may be down before that breaks a promise.
+const Patience = 5 * time.Minute
+
+// House is what is known of the whole server at one time.
+type House struct {
+	Awake     time.Time // since when the program runs, and the machine has not slept
+	Mailboxes []Mailbox
+	Devices   []idlepush.Device
+	Lanes     []registry.Lane // that are paused
+	StoreDown time.Time       // since when the store fails; zero: it does not
+	Looked    time.Time       // when the slower of the program's loops has last gone round
+}
+
+// Mailbox is an account with what its session knows.
+type Mailbox struct {
+	idlepush.Account
+	Confirmed time.Time     // when the server last confirmed that no mail is missing; zero: not yet
+	Interval  time.Duration // how long its connection may be silent
+}
+
+// Broken is a promise that is broken.
+type Broken struct {
+	idlepush.Reason
+	Since   time.Time
+	Account string   // its id; empty: it is about no account
+	Device  string   // its id; empty: it is about no device
+	Users   []string // ids of those whom it concerns; nil: all
+}
+
+// Concerns reports whether the user has a part in it.
+func (b Broken) Concerns(user string) bool { return b.Users == nil || slices.Contains(b.Users, user) }
+
+// Broken returns the promises that are broken at now, the oldest first.
+func (h House) Broken(now time.Time) (list []Broken) {
+	if !h.StoreDown.IsZero() {
+		list = append(list, Broken{Reason: idlepush.Reason{Code: storeDown}, Since: h.StoreDown})
+	}
+	if since := latest(h.Looked, h.Awake); late(since, now) {
+		list = append(list, Broken{Reason: idlepush.Reason{Code: programStuck}, Since: since})
+	}
+	for _, m := range h.Mailboxes {
+		if r, since, broken := h.mailbox(m, now); broken {
+			list = append(list, Broken{r.With(codes.Account, m.Email), since, m.ID, "", append([]string{m.Owner}, m.SharedWith...)})
+		}
+	}
+	for _, d := range h.Devices {
+		if r, since, broken := h.device(d, now); broken {
+			list = append(list, Broken{r.With("device", d.Name), since, "", d.ID, []string{d.User}})
+		}
+	}
+	for _, l := range h.Lanes {
+		if users := h.usersOf(l); len(users) > 0 && late(l.Since, now) {
+			list = append(list, Broken{because(serviceDown, l.Reason).With("service", l.Name), l.Since, "", "", users})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Broken) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Code, b.Code)) })
+	return list
+}
+
+// mailbox decides whether mail of the mailbox may come unnoticed: it is down, or nothing has
+// confirmed for too long that it is not.
+func (h House) mailbox(m Mailbox, now time.Time) (r idlepush.Reason, since time.Time, broken bool) {
+	st := m.Status
+	switch {
+	case !m.Enabled:
+		return r, since, false
+	case (st.State == idlepush.StateRetrying || st.State == idlepush.StateAttention) && st.Code != "":
+		return because(mailboxDown, st.Reason), st.Since, late(st.Since, now)
+	}
+	since = latest(m.Confirmed, h.Awake)
+	if st.State == idlepush.StateNew {
+		since = latest(since, st.Since)
+	}
+	return idlepush.Reason{Code: mailboxUnconfirmed}, since, late(since.Add(m.Interval), now)
+}
+
+// device decides whether a device does not ring although its push service works.
+func (h House) device(d idlepush.Device, now time.Time) (r idlepush.Reason, since time.Time, broken bool) {
+	st := d.Status
+	switch due := latest(d.Due, h.Awake); {
+	case st.State == idlepush.StateSuspect:
+		return because(deviceDown, st.Reason), st.Since, true
+	case slices.ContainsFunc(h.Lanes, func(l registry.Lane) bool { return l.Name == d.Lane }):
+		return r, since, false
+	case st.Failures > 0 && late(st.Failing, now):
+		return because(deviceDown, st.Reason), st.Failing, true
+	default:
+		return idlepush.Reason{Code: deviceWaits}, due, !d.Due.IsZero() && late(due, now)
+	}
+}
+
+// usersOf returns the ids of those who have a device in the lane, sorted.
+func (h House) usersOf(l registry.Lane) (users []string) {
+	for _, d := range h.Devices {
+		if d.Lane == l.Name {
+			users = append(users, d.User)
+		}
+	}
+	slices.Sort(users)
+	return slices.Compact(users)
+}
+
+// because returns a reason with that code, whose cause is the reason r.
+func because(code codes.Code, r idlepush.Reason) idlepush.Reason {
+	cause := r.Code
+	r.Code = code
+	return r.With(codes.Cause, string(cause))
+}
+
+func late(since, now time.Time) bool { return now.Sub(since) >= Patience }
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

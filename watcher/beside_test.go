@@ -11,6 +11,7 @@ import (
 
 	"idlepush"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 func TestBeside(t *testing.T) {
@@ -51,7 +52,7 @@ func ringsOn(t *testing.T) {
 
 func oneConnection(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t, "mail_max_userip_connections = 1")
+	s := servers.Dovecot(t, "mail_max_userip_connections = 1")
 	s.Deliver(t, s.User, "INBOX", mail("Ada <ada@example.org>", "one", "1"))
 	s.Deliver(t, s.User, "Work", mail("Ada <ada@example.org>", "two", "2"))
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"idlepush"
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 	"idlepush/watcher/wire"
 )
 
@@ -21,7 +21,7 @@ func BenchmarkNotify(b *testing.B) {
 		{"selected-delayed", "(selected-delayed (MessageNew MessageExpunge FlagChange))" + other},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			s := imaptest.Dovecot(b)
+			s := servers.Dovecot(b)
 			s.CreateFolder(b, s.User, "Work")
 			account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 			conn, err := dialerTo(s.Endpoint).login(b.Context(), &account)

@@ -8,7 +8,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/testenv"
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 func TestDovecotLogin(t *testing.T) {
@@ -19,7 +19,7 @@ func TestDovecotLogin(t *testing.T) {
 
 func dovecotWrongPassword(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t, "auth_failure_delay = 0")
+	s := servers.Dovecot(t, "auth_failure_delay = 0")
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Password = "wrong-planted-password"
 	h := newHarness(t, account)
@@ -57,7 +57,7 @@ func dovecotWrongPassword(t *testing.T) {
 
 func dovecotCheck(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t, "auth_failure_delay = 0", "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n }\n}")
+	s := servers.Dovecot(t, "auth_failure_delay = 0", "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n }\n}")
 	s.CreateFolder(t, s.User, "Work")
 	s.CreateFolder(t, s.User, "Sent")
 	good := accountAt(s.Endpoint, idlepush.SecurityTLS)

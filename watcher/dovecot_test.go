@@ -11,7 +11,7 @@ import (
 	"idlepush"
 	"idlepush/registry"
 	"idlepush/registry/testenv"
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 	"idlepush/watcher/wire"
 )
 
@@ -31,7 +31,7 @@ func TestDovecot(t *testing.T) {
 
 func dovecotNewMail(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	for _, security := range []idlepush.Security{idlepush.SecurityTLS, idlepush.SecurityStartTLS, idlepush.SecurityPlain} {
 		t.Run(string(security), func(t *testing.T) {
 			s.Deliver(t, s.User, "INBOX", mail("Old <old@example.org>", "before", "there before"))
@@ -55,7 +55,7 @@ func dovecotNewMail(t *testing.T) {
 
 func dovecotUnchanged(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "one", "1"))
 	before := s.Flags(t, s.User, "INBOX")
 	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
@@ -77,7 +77,7 @@ func dovecotUnchanged(t *testing.T) {
 
 func dovecotOutage(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, idlepush.StateWatching)
@@ -112,7 +112,7 @@ func dovecotOutage(t *testing.T) {
 
 func dovecotRenumberedSoon(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	for n := range 30 {
 		s.Deliver(t, s.User, "INBOX", mail("a@example.org", fmt.Sprint("there before ", n), ""))
 	}
@@ -133,7 +133,7 @@ func dovecotRenumberedSoon(t *testing.T) {
 
 func dovecotUIDValidity(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	s.Deliver(t, s.User, "INBOX", mail("a@example.org", "never notified", ""))
 	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
 	_, stop := h.watch(t, dialerTo(s.Endpoint))
@@ -178,7 +178,7 @@ func dovecotUIDValidity(t *testing.T) {
 
 func dovecotTour(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	s.CreateFolder(t, s.User, "Büro")
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Büro", "gone"}
@@ -222,7 +222,7 @@ func dovecotTour(t *testing.T) {
 
 func dovecotTwelveFolders(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Büro & Co"}
 	for i := range 10 {
@@ -271,7 +271,7 @@ func dovecotTwelveFolders(t *testing.T) {
 
 func dovecotReadElsewhere(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Work"}
 	s.CreateFolder(t, s.User, "Work")
@@ -330,7 +330,7 @@ func dovecotReadElsewhere(t *testing.T) {
 
 func dovecotFlagsReported(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Work"}
 	s.CreateFolder(t, s.User, "Work")
@@ -368,7 +368,7 @@ func dovecotFlagsReported(t *testing.T) {
 
 func dovecotRestored(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))
 	h.watch(t, dialerTo(s.Endpoint))
 	h.waitState(t, idlepush.StateWatching)

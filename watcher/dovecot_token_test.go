@@ -9,7 +9,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry/testenv"
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 	"idlepush/watcher/oauth"
 	"idlepush/watcher/oauth/oauthtest"
 )
@@ -23,7 +23,7 @@ func TestDovecotToken(t *testing.T) {
 			t.Parallel()
 			provider := oauthtest.New(t)
 			provider.Register("idlepush", "")
-			s := imaptest.Dovecot(t, provider.DovecotSettings(t), settings)
+			s := servers.Dovecot(t, provider.DovecotSettings(t), settings)
 			d := dialerTo(s.Endpoint)
 			d.Client = func(string) (oauth.Client, bool) {
 				client := provider.Client("idlepush")

@@ -19,6 +19,7 @@ import (
 	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 	"idlepush/watcher/oauth"
 	"idlepush/watcher/oauth/oauthtest"
 )
@@ -254,7 +255,7 @@ func examineSecret(t *testing.T) {
 
 func examineDovecot(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t, "imap_idle_notify_interval = 1s")
+	s := servers.Dovecot(t, "imap_idle_notify_interval = 1s")
 	dovecot := func(security idlepush.Security, edit func(*idlepush.Account, *Dialer)) []idlepush.Step {
 		a, d := accountAt(s.Endpoint, security), dialerTo(s.Endpoint)
 		a.Folders = []string{"INBOX"}

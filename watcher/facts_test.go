@@ -12,6 +12,7 @@ import (
 	"idlepush"
 	"idlepush/ring"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 func TestFacts(t *testing.T) {
@@ -27,7 +28,7 @@ const withAttachment = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n
 
 func dovecotFacts(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	mails := []struct {
 		raw  string
 		want ring.Facts

@@ -9,7 +9,7 @@ import (
 
 	"idlepush"
 	"idlepush/ring"
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 // No field of a header, however long, costs a mail its sender, its subject, or its place in a trial
@@ -18,17 +18,17 @@ func TestLongHeader(t *testing.T) {
 	t.Parallel()
 	t.Run("at Dovecot", func(t *testing.T) {
 		t.Parallel()
-		s := imaptest.Dovecot(t)
+		s := servers.Dovecot(t)
 		longHeaders(t, s, s.Endpoint)
 	})
 	t.Run("at Cyrus", func(t *testing.T) {
 		t.Parallel()
-		s := imaptest.Cyrus(t)
+		s := servers.Cyrus(t)
 		longHeaders(t, s, s.Endpoint)
 	})
 	t.Run("at Courier", func(t *testing.T) {
 		t.Parallel()
-		s := imaptest.Courier(t)
+		s := servers.Courier(t)
 		longHeaders(t, s, s.Endpoint)
 	})
 }
@@ -60,7 +60,7 @@ var longFields = []struct {
 	{"others", megabyte("X-Field-%d: " + long + "\r\n"), 0, 1},
 }
 
-func longHeaders(t *testing.T, s mailServer, at imaptest.Endpoint) {
+func longHeaders(t *testing.T, s mailServer, at servers.Endpoint) {
 	h := newHarness(t, accountAt(at, idlepush.SecurityTLS))
 	pool, _ := h.watch(t, dialerTo(at))
 	h.waitState(t, idlepush.StateWatching)

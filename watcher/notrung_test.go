@@ -17,6 +17,7 @@ import (
 	"idlepush/registry/testenv"
 	"idlepush/ring"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 func TestNotRung(t *testing.T) {
@@ -139,7 +140,7 @@ const anna = "Anna <anna@example.org>"
 
 func notRungDovecot(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t, "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n auto = create\n }\n mailbox Family {\n auto = create\n }\n}")
+	s := servers.Dovecot(t, "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_use = \\Sent\n auto = create\n }\n mailbox Family {\n auto = create\n }\n}")
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Sent", "Family"}
 	h := newHarness(t, account)
@@ -200,7 +201,7 @@ func notRungDovecot(t *testing.T) {
 
 func duplicateDovecot(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t)
+	s := servers.Dovecot(t)
 	account := accountAt(s.Endpoint, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", "Work"}
 	s.CreateFolder(t, s.User, "Work")

@@ -16,6 +16,7 @@ import (
 	"idlepush/netguard"
 	"idlepush/registry/testenv"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 func TestPool(t *testing.T) {
@@ -27,11 +28,11 @@ func TestPool(t *testing.T) {
 	t.Run("a login refused without a reason that has never worked is refused at once", unclearRefusal)
 }
 
-func memoryAccount(m *imaptest.MemoryServer) idlepush.Account {
+func memoryAccount(m *servers.MemoryServer) idlepush.Account {
 	return idlepush.Account{Host: m.Host, Port: m.TLSPort, Security: idlepush.SecurityTLS, Username: m.User, Password: idlepush.Secret(m.Password)}
 }
 
-func memoryDialer(m *imaptest.MemoryServer) Dialer {
+func memoryDialer(m *servers.MemoryServer) Dialer {
 	return Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: m.Roots}}
 }
 
@@ -67,7 +68,7 @@ func (h *harness) add(t testing.TB, a idlepush.Account) idlepush.Account {
 
 func badServers(t *testing.T) {
 	t.Parallel()
-	m := imaptest.Memory(t)
+	m := servers.Memory(t)
 	h := newHarness(t, memoryAccount(m))
 	var bad []idlepush.Account
 	for _, mode := range []string{"bye-greeting", "http", "deep-parentheses", "endless-greeting", "double-tag", "login-no", "huge-literal", "close-login", "examine-no"} {
@@ -90,7 +91,7 @@ func badServers(t *testing.T) {
 
 func sessionsFollowStore(t *testing.T) {
 	t.Parallel()
-	m := imaptest.Memory(t)
+	m := servers.Memory(t)
 	h := newHarness(t, memoryAccount(m))
 	pool, stop := h.watch(t, memoryDialer(m))
 	connections := func(what, account string, want int) {
@@ -145,7 +146,7 @@ func sessionsFollowStore(t *testing.T) {
 
 func addressNotPermitted(t *testing.T) {
 	t.Parallel()
-	m := imaptest.Memory(t)
+	m := servers.Memory(t)
 	d := memoryDialer(m)
 	_, err := d.Check(t.Context(), memoryAccount(m))
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"idlepush/codes"
 	"idlepush/ring"
 	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 func TestRecent(t *testing.T) {
@@ -50,7 +51,7 @@ const sentFolder = "namespace inbox {\n inbox = yes\n mailbox Sent {\n special_u
 
 func recentDovecot(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Dovecot(t, sentFolder)
+	s := servers.Dovecot(t, sentFolder)
 	for _, m := range []struct{ folder, from, subject string }{
 		{"INBOX", "Ada <ada@example.org>", "one"}, {"INBOX", "Ada <ada@example.org>", "two"}, {"Work", "Ada <ada@example.org>", "two"},
 		{"INBOX", "bob@example.org", "spam"}, {"INBOX", "anna@example.org", "note"}, {"Sent", "anna@example.org", "filed"},
@@ -91,7 +92,7 @@ func recentDovecot(t *testing.T) {
 
 func recentCyrus(t *testing.T) {
 	t.Parallel()
-	s := imaptest.Cyrus(t)
+	s := servers.Cyrus(t)
 	s.Deliver(t, s.User, "INBOX", mail("Ada <ada@example.org>", "one", "1"))
 	s.Deliver(t, s.User, "INBOX", []byte("From: ada@example.org\r\nSubject: plan\r\nMessage-ID: <5@x>\r\n"+withAttachment))
 	h := newHarness(t, accountAt(s.Endpoint, idlepush.SecurityTLS))

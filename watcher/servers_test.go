@@ -12,11 +12,11 @@ import (
 
 	"idlepush"
 	"idlepush/registry/testenv"
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 // accountAt is an account of a server's first user.
-func accountAt(at imaptest.Endpoint, security idlepush.Security) idlepush.Account {
+func accountAt(at servers.Endpoint, security idlepush.Security) idlepush.Account {
 	port := at.Port
 	if security == idlepush.SecurityTLS {
 		port = at.TLSPort
@@ -24,7 +24,7 @@ func accountAt(at imaptest.Endpoint, security idlepush.Security) idlepush.Accoun
 	return idlepush.Account{Host: at.Host, Port: port, Security: security, Username: at.User, Password: idlepush.Secret(at.Password)}
 }
 
-func dialerTo(at imaptest.Endpoint) Dialer {
+func dialerTo(at servers.Endpoint) Dialer {
 	return Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: at.Roots}}
 }
 
@@ -39,19 +39,19 @@ type mailServer interface {
 // TestServers runs real servers.
 func TestServers(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(t testing.TB) (server mailServer, at imaptest.Endpoint, second string){
-		"Dovecot": func(t testing.TB) (mailServer, imaptest.Endpoint, string) {
-			s := imaptest.Dovecot(t)
+	for name, open := range map[string]func(t testing.TB) (server mailServer, at servers.Endpoint, second string){
+		"Dovecot": func(t testing.TB) (mailServer, servers.Endpoint, string) {
+			s := servers.Dovecot(t)
 			return s, s.Endpoint, "Work"
 		},
-		"Cyrus": func(t testing.TB) (mailServer, imaptest.Endpoint, string) {
-			s := imaptest.Cyrus(t)
+		"Cyrus": func(t testing.TB) (mailServer, servers.Endpoint, string) {
+			s := servers.Cyrus(t)
 			return s, s.Endpoint, "Work"
 		},
 		// It says UIDNEXT only in answer to STATUS, and finds nothing by "UID SEARCH UID *". All
 		// folders lie below INBOX.
-		"Courier": func(t testing.TB) (mailServer, imaptest.Endpoint, string) {
-			s := imaptest.Courier(t)
+		"Courier": func(t testing.TB) (mailServer, servers.Endpoint, string) {
+			s := servers.Courier(t)
 			return s, s.Endpoint, "INBOX.Work"
 		},
 	} {
@@ -91,7 +91,7 @@ func TestServers(t *testing.T) {
 }
 
 // logsIn tries a wrong password, and the right one.
-func logsIn(t *testing.T, at imaptest.Endpoint, second string) {
+func logsIn(t *testing.T, at servers.Endpoint, second string) {
 	account := accountAt(at, idlepush.SecurityTLS)
 	able, err := dialerTo(at).Check(t.Context(), account)
 	if want := []Folder{{Name: "INBOX"}, {Name: second}}; err != nil || !able.Idle || !slices.Equal(able.Folders, want) {
@@ -105,7 +105,7 @@ func logsIn(t *testing.T, at imaptest.Endpoint, second string) {
 }
 
 // notifiesSecond watches two folders, and looks at the second as a tour does.
-func notifiesSecond(t *testing.T, server mailServer, at imaptest.Endpoint, second string) {
+func notifiesSecond(t *testing.T, server mailServer, at servers.Endpoint, second string) {
 	account := accountAt(at, idlepush.SecurityTLS)
 	account.Folders = []string{"INBOX", second}
 	h := newHarness(t, account)
@@ -129,7 +129,7 @@ func notifiesSecond(t *testing.T, server mailServer, at imaptest.Endpoint, secon
 	}
 }
 
-func (h *harness) notifies(t *testing.T, server mailServer, at imaptest.Endpoint) {
+func (h *harness) notifies(t *testing.T, server mailServer, at servers.Endpoint) {
 	h.waitState(t, idlepush.StateWatching)
 	for i, words := range []string{"hello", "again"} {
 		server.Deliver(t, at.User, "INBOX", mail("Berta <b@example.org>", words, "How are you?"))
@@ -160,7 +160,7 @@ func (h *harness) clears(t *testing.T, server mailServer) {
 }
 
 // outlives restarts the server and looks for the mail of that time, and later mail.
-func (h *harness) outlives(t *testing.T, server mailServer, at imaptest.Endpoint) {
+func (h *harness) outlives(t *testing.T, server mailServer, at servers.Endpoint) {
 	server.Stop(t)
 	server.Deliver(t, at.User, "INBOX", mail("a@example.org", "meanwhile", ""))
 	server.Start(t)

@@ -34,7 +34,8 @@ var mayImport = map[string][]string{
 	"idlepush/watcher/oauth/oauthtest":  {"idlepush", "idlepush/netguard", "idlepush/registry/registrytest", "idlepush/watcher/oauth"},
 	"idlepush/watcher/message":          {"idlepush/cleantext", "idlepush/ring"},
 	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message", "idlepush/watcher/oauth", "idlepush/ring"},
-	"idlepush/watcher/imaptest":         {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
+	"idlepush/watcher/imaptest":         {},
+	"idlepush/watcher/imaptest/servers": {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
 	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/ring"},
 	"idlepush/push/fcm":                 {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/apns":                {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
@@ -48,14 +49,14 @@ var mayImport = map[string][]string{
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},
 	"idlepush/cmd/idlepush/metrics":     {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover"},
-	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest"},
+	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest/servers"},
 	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
 	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/registry/backup", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/promise", "idlepush/ring", "idlepush/web"},
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.
-var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest", "idlepush/watcher/oauth/oauthtest", "idlepush/push/pushtest/sendertest",
+var forTests = []string{"idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest/servers", "idlepush/watcher/oauth/oauthtest", "idlepush/push/pushtest/sendertest",
 	"idlepush/web/browsertest",
 	"idlepush/cmd/idlepush/systemtest"}
 

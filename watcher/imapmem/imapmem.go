@@ -2,8 +2,7 @@
 // and the tests.
 //
 // It is fast, the same wherever Go runs, and well-behaved. It announces IMAP4rev1 and IMAP4rev2
-// with IDLE, but neither CONDSTORE nor NOTIFY. It is apart from package imaptest because that one
-// imports testing, which the program must not.
+// with IDLE, but neither CONDSTORE nor NOTIFY.
 package imapmem
 
 import (

@@ -1,3 +1,5 @@
+// Package imaptest has an IMAP server for the tests and the selftest. [Script] does as it is told,
+// and can misbehave; it runs in a synctest bubble.
 package imaptest
 
 import (

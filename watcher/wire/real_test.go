@@ -6,7 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 func TestRealServers(t *testing.T) {
@@ -20,7 +20,7 @@ const letter = "From: Bob <bob@example.com>\r\nSubject: tea\r\n\r\nAt five?\r\n"
 
 func goImapServer(t *testing.T) {
 	t.Parallel()
-	server := imaptest.Memory(t)
+	server := servers.Memory(t)
 	for _, security := range []Security{TLS, StartTLS, None} {
 		f := reach(t, server.Endpoint, security)
 		deliver := func() { server.Append(t, "INBOX", []byte(letter)) }
@@ -30,7 +30,7 @@ func goImapServer(t *testing.T) {
 
 func dovecotServer(t *testing.T) {
 	t.Parallel()
-	server := imaptest.Dovecot(t)
+	server := servers.Dovecot(t)
 	for _, security := range []Security{TLS, StartTLS, None} {
 		f := reach(t, server.Endpoint, security)
 		deliver := func() { server.Deliver(t, "alice", "INBOX", []byte(letter)) }
@@ -40,7 +40,7 @@ func dovecotServer(t *testing.T) {
 
 func dovecotNotify(t *testing.T) {
 	t.Parallel()
-	server := imaptest.Dovecot(t)
+	server := servers.Dovecot(t)
 	server.CreateFolder(t, "alice", "Lists")
 	f := reach(t, server.Endpoint, TLS)
 	if !f.conn.Has("NOTIFY") {
@@ -66,7 +66,7 @@ func dovecotNotify(t *testing.T) {
 }
 
 // reach logs in and moves past the messages in the mailbox.
-func reach(t *testing.T, server imaptest.Endpoint, security Security) *follower {
+func reach(t *testing.T, server servers.Endpoint, security Security) *follower {
 	t.Helper()
 	endpoint := Endpoint{Host: server.Host, Port: server.Port, Security: security, TLS: &tls.Config{RootCAs: server.Roots}}
 	if security == TLS {

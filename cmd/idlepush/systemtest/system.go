@@ -24,7 +24,7 @@ import (
 	"idlepush/push/pushtest"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 )
 
 // object is a JSON object.
@@ -47,7 +47,7 @@ type Program struct {
 // goroutine. Its methods end the test if they fail.
 type System struct {
 	*Services
-	Mail   *imaptest.Server
+	Mail   *servers.Server
 	Origin string   // of the daemon, on loopback, so that browsers need no TLS
 	Push   []string // host:port of more push services that the daemon may push to
 	Data   string   // the data folder of the daemon
@@ -75,7 +75,7 @@ type process struct {
 // it kills the daemon, and checks its log and the requests to the push services.
 func New(t *testing.T, program Program, mail ...string) *System {
 	t.Helper()
-	s := &System{Mail: imaptest.Dovecot(t, append([]string{sentFolder}, mail...)...), Services: startServices(t), program: program, dir: t.TempDir()}
+	s := &System{Mail: servers.Dovecot(t, append([]string{sentFolder}, mail...)...), Services: startServices(t), program: program, dir: t.TempDir()}
 	s.Data = filepath.Join(s.dir, "data")
 	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.Port(t)))
 	s.Origin = "http://" + s.address

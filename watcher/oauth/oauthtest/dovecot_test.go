@@ -10,7 +10,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-sasl"
 
-	"idlepush/watcher/imaptest"
+	"idlepush/watcher/imaptest/servers"
 	"idlepush/watcher/oauth/oauthtest"
 )
 
@@ -27,7 +27,7 @@ func TestDovecot(t *testing.T) {
 	t.Parallel()
 	s := oauthtest.New(t)
 	known(s)
-	d := imaptest.Dovecot(t, s.DovecotSettings(t))
+	d := servers.Dovecot(t, s.DovecotSettings(t))
 	s.AddPerson(oauthtest.Person{Name: d.User, Mailboxes: []string{d.User}})
 	c := s.Client("idlepush")
 	token, err := c.Refresh(t.Context(), s.Grant("idlepush", d.User))

@@ -1,4 +1,4 @@
-package imaptest
+package servers
 
 import (
 	"errors"

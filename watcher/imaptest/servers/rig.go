@@ -1,9 +1,7 @@
-// Package imaptest has IMAP servers for the tests of watcher and of the program.
-//
-// [Script] is a server that does as a test says, and can misbehave; it runs in a synctest bubble.
-// The others are real: Dovecot, Cyrus and Courier, if they are installed. Nothing of the package is
-// in the daemon.
-package imaptest
+// Package servers has real IMAP servers for the tests of watcher and of the program: Dovecot, Cyrus
+// and Courier, if they are installed, and the one of package imapmem. It is apart from package
+// imaptest because it imports testing, which the program must not.
+package servers
 
 import (
 	"bufio"

@@ -37,7 +37,7 @@ import (
 	"idlepush/web"
 )
 
-var updateCodes = flag.Bool("update", false, "write docs/codes.md anew")
+var updateDocs = flag.Bool("update", false, "write docs/codes.md and docs/licenses.md anew")
 
 type codeTable struct {
 	of, title string
@@ -235,7 +235,7 @@ func docsListCodes(t *testing.T) {
 			}
 		}
 	}
-	if *updateCodes {
+	if *updateDocs {
 		if err := os.WriteFile(filepath.Join(top, name), []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,13 @@ func buildDeb(t *testing.T, binary, version string) (path string) {
 		testenv.Missing(t, "nfpm is not installed: .ci/install does that")
 	}
 	p := readRelease(t).Nfpms[0]
+	for _, file := range p.Contents {
+		if file["src"] == "third-party-licenses.txt" { // a hook makes it
+			file["src"] = filepath.Join(t.TempDir(), "licenses")
+			texts, err := exec.CommandContext(testenv.Context(t), top+"/deploy/package/licenses").Output()
+			systemtest.Must(t, errors.Join(err, os.WriteFile(file["src"].(string), texts, 0o600)))
+		}
+	}
 	contents := append([]map[string]any{{"src": binary, "dst": p.Bindir + "/idlepush", "file_info": map[string]any{"mode": 0o755}}}, p.Contents...)
 	config, err := yaml.Marshal(map[string]any{"name": p.PackageName, "arch": runtime.GOARCH, "platform": "linux", "version": version,
 		"maintainer": p.Maintainer, "description": p.Description, "license": p.License, "section": p.Section, "depends": p.Dependencies,
@@ -92,6 +100,7 @@ func TestPackage(t *testing.T) {
 dpkg -i /packages/old.deb
 idlepush version
 test -f /usr/share/doc/idlepush/operate.md
+grep -q "Permission is hereby granted" /usr/share/doc/idlepush/third-party-licenses.txt
 test "$(stat -c %a /etc/idlepush/idlepush.env)" = 600
 systemd-analyze verify /usr/lib/systemd/system/idlepush.service
 idlepush serve --listen 127.0.0.1:0 --data /var/lib/idlepush 2>/tmp/log &

@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,10 +40,7 @@ func runBackup(ctx context.Context, args []string, getenv func(string) string, s
 	}
 	passphrase := string(s.backups.passphrase)
 	if withKey && passphrase == "" {
-		if passphrase, err = askSecret(ctx, stdin, stderr, "A passphrase for the key, which you will need to restore the backup: "); err == nil {
-			err = checkPassphrase(passphrase)
-		}
-		if err != nil {
+		if passphrase, err = askPassphrase(ctx, stdin, stderr); err != nil {
 			return err
 		}
 	}
@@ -70,9 +69,28 @@ func aboutKey(passphrase string) string {
 	return "It has the key, encrypted with the passphrase: without that it is worth nothing, and nobody can tell it again."
 }
 
+// askPassphrase asks for the passphrase of a backup, on a terminal twice: nobody sees a slip there.
+func askPassphrase(ctx context.Context, stdin io.Reader, asks io.Writer) (string, error) {
+	words, err := askSecret(ctx, stdin, asks, "A passphrase for the key, which you will need to restore the backup: ")
+	if err == nil {
+		err = checkPassphrase(words)
+	}
+	if err != nil || !isTerminal(stdin) {
+		return words, err
+	}
+	again, err := askSecret(ctx, stdin, asks, "The same passphrase again: ")
+	if err == nil && again != words {
+		err = errors.New("the two passphrases differ: no backup was made")
+	}
+	return words, err
+}
+
 func checkPassphrase(words string) error {
-	if len(words) < minPassphrase {
+	if utf8.RuneCountInString(words) < minPassphrase {
 		return fmt.Errorf("want a passphrase of at least %d characters", minPassphrase)
+	}
+	if strings.TrimSpace(words) != words { // a file with it is read without spaces around it
+		return errors.New("want a passphrase that does not begin or end with a space")
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -97,16 +96,6 @@ func (l passwordLink) text(name string, running, terminal bool) string {
 	}
 	fmt.Fprintf(&b, "Whoever has the link can log in as %s. %s's devices are told that it was made%s.\n", name, name, when)
 	return b.String()
-}
-
-// isTerminal reports whether out is a terminal.
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // quietZone is the width of the light margin that a QR code needs, in modules (ISO 18004).

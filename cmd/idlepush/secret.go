@@ -15,14 +15,14 @@ import (
 // askSecret asks for a password: on a terminal without echo, otherwise it is the first line of the
 // input.
 func askSecret(ctx context.Context, stdin io.Reader, asks io.Writer, question string) (string, error) {
-	file, ok := stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	if !isTerminal(stdin) {
 		line, err := bufio.NewReader(stdin).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("read the password: %w", err)
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
+	file := stdin.(*os.File)
 	before, err := term.GetState(int(file.Fd()))
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
@@ -40,4 +40,10 @@ func askSecret(ctx context.Context, stdin io.Reader, asks io.Writer, question st
 		return "", fmt.Errorf("read the password: %w", err)
 	}
 	return string(text), nil
+}
+
+// isTerminal reports whether an input or output is a terminal.
+func isTerminal(of any) bool {
+	file, ok := of.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -206,9 +206,20 @@ func restoreOver(t *testing.T) {
 	}
 	checkStore(t, dir, nil)
 
+	withKey, _ := madeOf(t, passphrase)
+	if err := errors.Join(os.Remove(filepath.Join(dir, "key")), os.Remove(kept), os.MkdirAll(kept+"/in/its/way", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	before = files(t, dir)
+	if _, _, err := (Keys{Dir: dir, Passphrase: asked(passphrase)}).Restore(bytes.NewReader(withKey), true, noon); err == nil || !reflect.DeepEqual(files(t, dir), before) {
+		t.Errorf("a store that cannot be kept: %v, and there are now %d files", err, len(files(t, dir)))
+	}
+
 	if err := os.WriteFile(filepath.Join(dir, "idlepush.db"), []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	keys = Keys{Dir: dir, Passphrase: asked(passphrase)}
+	backup = withKey
 	if _, _, err := keys.Restore(bytes.NewReader(backup), true, noon.Add(time.Minute)); err != nil {
 		t.Errorf("in the place of a damaged store: %v", err)
 	}
@@ -253,9 +264,10 @@ func restoreBad(t *testing.T) {
 		"no passphrase":      {backup, Keys{Dir: missing, Passphrase: asked("")}, "the passphrase is not that of the backup: nothing was changed"},
 		"a newer backup":     {newer, Keys{Dir: missing}, "the backup was made by a newer idlepush (v9): use that one"},
 		"the key of another": {bare, Keys{Dir: foreign}, "the key does not fit it"},
-		"nothing":            {nil, Keys{Dir: missing}, "this is no backup of idlepush"},
-		"some file":          {bytes.Repeat([]byte("mail "), 1000), Keys{Dir: missing}, "this is no backup of idlepush"},
-		"an odd tar file":    {odd, Keys{Dir: missing}, "this is no backup of idlepush"},
+		"the key of another beside that of the backup": {backup, Keys{Dir: foreign}, "move the file " + filepath.Join(foreign, "key") + " away"},
+		"nothing":         {nil, Keys{Dir: missing}, "this is no backup of idlepush"},
+		"some file":       {bytes.Repeat([]byte("mail "), 1000), Keys{Dir: missing}, "this is no backup of idlepush"},
+		"an odd tar file": {odd, Keys{Dir: missing}, "this is no backup of idlepush"},
 	} {
 		before := files(t, c.keys.Dir)
 		_, _, err := c.keys.Restore(bytes.NewReader(c.backup), false, noon)
@@ -302,6 +314,11 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	backup, from := madeOf(t, passphrase)
 	parent := t.TempDir()
+	killed := filepath.Join(parent, "idlepush-check-17", "idlepush.db")
+	err := errors.Join(os.Mkdir(filepath.Dir(killed), 0o700), os.WriteFile(killed, nil, 0o600), os.Chtimes(filepath.Dir(killed), noon, time.Now().Add(-25*time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := files(t, from)
 	o, err := Keys{Dir: from, Passphrase: notAsked(t)}.Check(bytes.NewReader(backup), parent)
 	if err != nil || o.Rows < 5 {

@@ -3,7 +3,6 @@ package backup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -74,7 +73,10 @@ func (d Daily) make(ctx context.Context, now time.Time) error {
 		return err
 	}
 	d.Log.Info("a backup was made", "file", path)
-	return d.rotate(now)
+	if err := d.rotate(now); err != nil {
+		d.Log.Error("an old backup cannot be removed, and takes up room: remove it yourself", "err", err)
+	}
+	return nil
 }
 
 // untilDone is a writer that fails once ctx has ended: a slow disk must not hold up the end of the
@@ -93,23 +95,24 @@ func (w untilDone) Write(data []byte) (int, error) {
 
 // rotate removes the oldest backups, and what an interrupted one has left.
 func (d Daily) rotate(now time.Time) error {
-	left, err := filepath.Glob(filepath.Join(d.Folder, "idlepush-*.backup"+unfinished))
+	entries, err := os.ReadDir(d.Folder)
 	if err != nil {
 		return err
 	}
-	list, err := dailies(d.Folder, now)
-	if err != nil {
-		return err
-	}
-	for _, made := range list[:max(0, len(list)-d.Keep)] {
-		left = append(left, filepath.Join(d.Folder, made.Format(dailyName)))
-	}
-	for _, path := range left {
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("remove an old backup: %w", err)
+	var old []string
+	for _, entry := range entries {
+		if _, err := time.Parse(dailyName+unfinished, entry.Name()); err == nil {
+			old = append(old, entry.Name())
 		}
 	}
-	return nil
+	list, err := dailies(d.Folder, now)
+	for _, made := range list[:max(0, len(list)-d.Keep)] {
+		old = append(old, made.Format(dailyName))
+	}
+	for _, name := range old {
+		err = errors.Join(err, os.Remove(filepath.Join(d.Folder, name)))
+	}
+	return err
 }
 
 // isAhead reports whether a backup is of a time to come, because the clock was wrong then.

@@ -99,6 +99,33 @@ func TestDailyAfterAWrongClock(t *testing.T) {
 	})
 }
 
+func TestDailyThatCannotRemoveAnOldOne(t *testing.T) {
+	t.Parallel()
+	backup, _ := madeOf(t, "")
+	synctest.Test(t, func(t *testing.T) {
+		folder := filepath.Join(t.TempDir(), "[odd")
+		for _, name := range []string{"idlepush-19991231-000000.backup/full", "idlepush-19991230-000000.backup.new"} {
+			if err := os.MkdirAll(filepath.Join(folder, name), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		log, lines := registrytest.NewLog(t)
+		d := Daily{Folder: folder, Keep: 1, Log: log, Write: func(w io.Writer) error {
+			_, err := w.Write(backup)
+			return err
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Hour)
+		defer cancel()
+		d.Run(ctx)
+		if n := strings.Count(lines.String(), "an old backup cannot be removed"); n != 1 || strings.Contains(lines.String(), "no backup was made") {
+			t.Errorf("the log says it %d times:\n%s", n, lines)
+		}
+		if _, err := os.Stat(filepath.Join(folder, "idlepush-19991230-000000.backup.new")); err == nil {
+			t.Error("what was not finished stays")
+		}
+	})
+}
+
 func TestDailyEndsWhileItWrites(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"idlepush"
@@ -74,6 +75,9 @@ func (k Keys) open(from io.Reader, work string, then func(*registry.Store) error
 		own = key
 	}
 	store, err := registry.Open(work, registry.Options{Key: key, Existing: true})
+	if err != nil && u.HasKey && !isOwn {
+		err = fmt.Errorf("%w. The key was not that of the backup: if the two differ, move the file %s away, or leave out the setting", err, filepath.Join(k.Dir, keyFile))
+	}
 	if err != nil {
 		return o, nil, fmt.Errorf("the backup cannot be used: %w", err)
 	}
@@ -87,13 +91,29 @@ func (k Keys) open(from io.Reader, work string, then func(*registry.Store) error
 // Check opens the store of a backup in a folder of its own below parent, reads all of it, and
 // removes it again.
 func (k Keys) Check(from io.Reader, parent string) (o Opened, err error) {
-	work, err := os.MkdirTemp(parent, "check-")
+	removeLeft(parent)
+	work, err := os.MkdirTemp(parent, checkFolder)
 	if err != nil {
 		return o, fmt.Errorf("make room to open the backup: %w", err)
 	}
 	defer os.RemoveAll(work)
 	o, _, err = k.open(from, work, func(*registry.Store) error { return nil })
 	return o, err
+}
+
+// checkFolder begins the name of the folder of a check.
+const checkFolder = "idlepush-check-"
+
+// removeLeft removes the folders of checks that were killed more than a day ago, as far as that
+// works.
+func removeLeft(parent string) {
+	entries, _ := os.ReadDir(parent)
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err == nil && info.IsDir() && strings.HasPrefix(entry.Name(), checkFolder) && time.Since(info.ModTime()) > day {
+			_ = os.RemoveAll(filepath.Join(parent, entry.Name()))
+		}
+	}
 }
 
 // workFolder is the folder below the data folder where a store is made of a backup.
@@ -133,9 +153,15 @@ func (k Keys) Restore(from io.Reader, replace bool, now time.Time) (o Opened, ke
 		return o, "", err
 	}
 	if own != nil {
-		if err := writeKey(filepath.Join(work, keyFile), filepath.Join(k.Dir, keyFile), own); err != nil {
+		path := filepath.Join(k.Dir, keyFile)
+		if err := writeKey(filepath.Join(work, keyFile), path, own); err != nil {
 			return o, "", err
 		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, os.Remove(path))
+			}
+		}()
 	}
 	if there {
 		kept = at + ".replaced-" + now.UTC().Format("20060102-150405")

@@ -65,6 +65,7 @@ func (s *Server) routes(h *handlers, c Config) {
 	}
 	s.api = humago.NewWithPrefix(s.mux, prefix, config)
 
+	add(s, route{anyone, "GET /setup", "getSetup", 200, "Whether somebody must be set up first"}, h.sessions.getSetup)
 	add(s, route{anyone, "POST /setup", "setUp", 201, "Create the first admin, with the one-time token from the log"}, h.sessions.setUp)
 	add(s, route{anyone, "POST /login", "logIn", 200, "Start a session, with a cookie"}, h.sessions.logIn)
 	add(s, route{anyone, "POST /login/passkey", "logInByPasskey", 200, "Start a session by a passkey, with a cookie"}, h.passkeys.logIn)

@@ -29,6 +29,16 @@ type setupDone struct {
 	Body      SetupDone
 }
 
+// setupState is whether there is no user yet.
+type setupState struct {
+	Needed bool `json:"needed" doc:"Whether nobody is set up yet: the link for that is in the log"`
+}
+
+func (h *sessionHandlers) getSetup(context.Context, caller, *struct{}) (*body[setupState], error) {
+	list, err := h.users.List()
+	return &body[setupState]{setupState{Needed: len(list) == 0}}, err
+}
+
 func (h *sessionHandlers) setUp(ctx context.Context, c caller, in *body[Setup]) (*setupDone, error) {
 	if err := h.limits.allowSecret(c); err != nil {
 		return nil, err

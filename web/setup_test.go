@@ -20,6 +20,9 @@ func setupOnce(t *testing.T) {
 	token, err := h.store.Users.SetupToken()
 	fatal(t, err)
 	setup := object{"token": token, "name": "Anna", "password": password}
+	if a := h.call("", "GET", "/setup", nil, 200); a.body["needed"] != true {
+		t.Errorf("before setup: %s", a.raw)
+	}
 
 	a := h.call("", "POST", "/setup", setup.with("token", "guessed"), 422)
 	a.wantFields(t, "token")
@@ -30,6 +33,9 @@ func setupOnce(t *testing.T) {
 	a = h.call("", "POST", "/setup", setup, 201)
 	if u := a.body["user"].(map[string]any); u["name"] != "Anna" || u["admin"] != true {
 		t.Errorf("setup made %v", u)
+	}
+	if a := h.call("", "GET", "/setup", nil, 200); a.body["needed"] != false {
+		t.Errorf("after setup: %s", a.raw)
 	}
 	me := h.call(a.body["token"].(string), "GET", "/me", nil, 200)
 	if me.body["name"] != "Anna" {

@@ -71,7 +71,8 @@ func TestDocs(t *testing.T) {
 	})
 	t.Run("name no flag that is not a setting", func(t *testing.T) {
 		others := append(doctorFlags(), printSettings, "with-key", "replace", // of commands
-			"profile", "rm") // of docker compose
+			"profile", "rm", "build", // of docker compose
+			"pipe", "wait", "quiet", "bg") // of systemd-run and tailscale
 		eachMatch(t, `(?:^|[\s`+"`"+`])--([a-z][a-z-]*)`, func(t *testing.T, page, name string) {
 			if !known()[variable(name)] && !slices.Contains(others, name) {
 				t.Errorf("%s: --%s is not a setting", page, name)

@@ -94,6 +94,8 @@ self.texts = {
 	passwordHint: "At least 10 characters. A short sentence is good.",
 	setupTitle: "Welcome",
 	setupText: "Your phones will ring as soon as mail arrives. First choose your name and a password. You will be the admin.",
+	setupNeeded: "Nobody is set up yet. Open the link that idlepush prints when it starts, or have a new one printed on the machine where it runs, by the command that fits:",
+	setupCommands: ["./idlepush setup-link", "docker compose exec idlepush /idlepush setup-link", "sudo idlepush setup-link --data /var/lib/idlepush"],
 	setupButton: "Begin",
 	loginTitle: "Log in",
 	loginButton: "Log in",

@@ -11,6 +11,12 @@ function enter(user, path) {
 	go(path);
 }
 
+// begin returns what to do first while nobody is set up, or undefined.
+async function begin() {
+	const { needed } = await call("GET", "/setup").catch(() => ({}));
+	return needed && el("div", { class: "card" }, el("p", {}, texts.setupNeeded), el("ul", {}, texts.setupCommands.map((command) => el("li", {}, el("code", {}, command)))));
+}
+
 // insecure returns the view for a page that cannot have a session.
 function insecure(title) {
 	return { title, node: el("p", { class: "card" }, texts.insecure) };
@@ -37,8 +43,13 @@ export async function setup(token) {
 }
 
 export async function login() {
+	const first = await begin();
 	if (!window.isSecureContext) {
-		return insecure(texts.loginTitle);
+		const view = insecure(texts.loginTitle);
+		return { ...view, node: [view.node, first].filter(Boolean) };
+	}
+	if (first) {
+		return { title: texts.setupTitle, node: first };
 	}
 	const logIn = async (path, body) => {
 		const { user } = await call("POST", path, { ...body, stay: new FormData(byPassword).has("stay") });

@@ -40,9 +40,9 @@ func readRelease(t *testing.T) (r release) {
 	return r
 }
 
-// buildDeb builds the package for Debian as a release does, with that version, and returns its
-// path.
-func buildDeb(t *testing.T, binary, version string) (path string) {
+// buildPackage builds a package of the format ("deb" or "rpm") as a release does, with that version,
+// and returns its path.
+func buildPackage(t *testing.T, format, binary, version string) (path string) {
 	t.Helper()
 	home, err := exec.CommandContext(testenv.Context(t), "go", "env", "GOPATH").Output()
 	systemtest.Must(t, err)
@@ -65,8 +65,8 @@ func buildDeb(t *testing.T, binary, version string) (path string) {
 	systemtest.Must(t, err)
 	file := filepath.Join(t.TempDir(), "nfpm.yaml")
 	systemtest.Must(t, os.WriteFile(file, config, 0o600))
-	path = filepath.Join(t.TempDir(), "idlepush_"+version+".deb")
-	c := exec.CommandContext(testenv.Context(t), nfpm, "package", "--config", file, "--packager", "deb", "--target", path)
+	path = filepath.Join(t.TempDir(), "idlepush_"+version+"."+format)
+	c := exec.CommandContext(testenv.Context(t), nfpm, "package", "--config", file, "--packager", format, "--target", path)
 	c.Dir = top
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -74,30 +74,36 @@ func buildDeb(t *testing.T, binary, version string) (path string) {
 	return path
 }
 
-// inDebian runs a script as root in a copy of this system, which it may change. The copy has a
-// network of its own.
-const inDebian = `set -e
+// inCopy runs a script as root in a copy of this system, which it may change. The copy has a network
+// of its own.
+const inCopy = `set -e
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 mount --bind /proc "$1/root/proc"
 mount --bind /dev "$1/root/dev"
 mkdir -p "$1/root/packages"
-cp "$2" "$1/root/packages/old.deb"
-cp "$3" "$1/root/packages/new.deb"
+cp "$2" "$1/root/packages/old"
+cp "$3" "$1/root/packages/new"
 exec chroot "$1/root" sh -ec "$4"
 `
 
-// TestPackage installs the package for Debian, runs the program, upgrades, removes and purges it.
+// TestPackage installs the packages, runs the program, upgrades and removes it.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" || os.Getuid() != 0 {
 		testenv.Missing(t, "only root on Linux can install a package")
 	}
-	program := itself(t)
-	old, new := buildDeb(t, program.Path, "1.0.0"), buildDeb(t, program.Path, "1.1.0")
-	const script = `
-dpkg -i /packages/old.deb
+	t.Run("for Debian", func(t *testing.T) { installPackage(t, "deb", debLife) })
+	if _, err := exec.LookPath("rpm"); err != nil {
+		testenv.Missing(t, "rpm is not installed: .ci/install does that")
+	}
+	t.Run("for Red Hat", func(t *testing.T) { installPackage(t, "rpm", rpmLife) })
+}
+
+// debLife installs the package for Debian, upgrades, removes, installs again and purges it.
+const debLife = `
+dpkg -i /packages/old
 idlepush version
 test -f /usr/share/doc/idlepush/operate.md
 grep -q "Permission is hereby granted" /usr/share/doc/idlepush/third-party-licenses.txt
@@ -108,12 +114,12 @@ for i in $(seq 600); do if grep -q "idlepush is running" /tmp/log; then break; f
 kill $!
 wait $!
 echo "IDLEPUSH_BURST_LIMIT=7" >>/etc/idlepush/idlepush.env
-dpkg -i /packages/new.deb
+dpkg -i /packages/new
 grep -q "LIMIT=7" /etc/idlepush/idlepush.env
 dpkg -r idlepush
 test ! -e /usr/bin/idlepush
 test -f /var/lib/idlepush/idlepush.db
-dpkg -i /packages/new.deb | grep "set it up is in its log"
+dpkg -i /packages/new | grep "set it up is in its log"
 grep -q "LIMIT=7" /etc/idlepush/idlepush.env
 dpkg -r idlepush
 dpkg -P idlepush
@@ -122,7 +128,32 @@ test ! -e /etc/idlepush
 test ! -e /usr/share/doc/idlepush
 echo all is well
 `
-	c := exec.CommandContext(testenv.Context(t), "unshare", "--mount", "--net", "--pid", "--fork", "sh", "-ec", "ip link set lo up\n"+inDebian, "sh", t.TempDir(), old, new, script)
+
+// rpmLife installs the package for Red Hat, upgrades and removes it. Here rpm does not know what is
+// installed by other means.
+const rpmLife = `
+rpm -i --nodeps /packages/old | grep "set it up is in its log"
+idlepush version
+test "$(stat -c %a /etc/idlepush/idlepush.env)" = 600
+mkdir -p /var/lib/idlepush
+echo "IDLEPUSH_BURST_LIMIT=7" >>/etc/idlepush/idlepush.env
+if rpm -U --nodeps /packages/new | grep "set it up is in its log"; then exit 1; fi
+grep -q "LIMIT=7" /etc/idlepush/idlepush.env
+rpm -e idlepush
+test ! -e /usr/bin/idlepush
+test ! -e /etc/idlepush/removed
+test -d /var/lib/idlepush
+rpm -i --nodeps /packages/new | grep "set it up is in its log"
+rpm -e idlepush
+echo all is well
+`
+
+// installPackage has a script install two versions of a package in a copy of this system.
+func installPackage(t *testing.T, format, script string) {
+	t.Parallel()
+	program := itself(t)
+	old, new := buildPackage(t, format, program.Path, "1.0.0"), buildPackage(t, format, program.Path, "1.1.0")
+	c := exec.CommandContext(testenv.Context(t), "unshare", "--mount", "--net", "--pid", "--fork", "sh", "-ec", "ip link set lo up\n"+inCopy, "sh", t.TempDir(), old, new, script)
 	c.Env = append(os.Environ(), program.Env...)
 	out, err := c.CombinedOutput()
 	if err != nil || !bytes.HasSuffix(out, []byte("all is well\n")) || !bytes.Contains(out, []byte("set it up is in its log")) {

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"reflect"
 	"time"
+
+	"idlepush/receipt"
 )
 
 // Transport is the name of a push service, as the API calls it.
@@ -42,9 +44,10 @@ type Device struct {
 	Content    Level
 	Accounts   []string // account ids; nil: all that the user may see; empty: none
 	Created    time.Time
-	Registered time.Time // when the app last confirmed the address
-	Status     Status    `json:"-"`
-	Due        time.Time `json:"-"` // of its queue; zero: nothing waits
+	Registered time.Time     // when the app last confirmed the address
+	Status     Status        `json:"-"`
+	Chain      receipt.Chain `json:"-"`
+	Due        time.Time     `json:"-"` // of its queue; zero: nothing waits
 }
 
 // SameAddress reports whether a push for one device arrives at the other and can be decrypted

@@ -3,6 +3,7 @@ package idlepush
 import (
 	"time"
 
+	"idlepush/receipt"
 	"idlepush/ring"
 )
 
@@ -94,4 +95,5 @@ type Delivery struct {
 	HeldUntil       time.Time     // pending: it is held back until then; zero: it is not
 	Decision        ring.Decision // the last about it; see its Code
 	Outdated        bool          // what decided was changed or taken back since
+	Receipt         receipt.Receipt
 }

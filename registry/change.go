@@ -121,7 +121,7 @@ func (c *core) watch() {
 		if !after.Due.IsZero() && (before == nil || before.Due.IsZero() || after.Due.Before(before.Due) || after.Lane != before.Lane) {
 			c.outbox.raise()
 		}
-		if before == nil || !reflect.DeepEqual(before.Status, after.Status) {
+		if before == nil || !reflect.DeepEqual(before.Status, after.Status) || before.Chain.Last != after.Chain.Last {
 			c.publishToOwner(k)
 		}
 	})

@@ -41,7 +41,7 @@ func unsealDevice(tx *table.Tx, at table.Row[deviceKey, deviceRow]) (idlepush.De
 	}
 	d := idlepush.Device{ID: string(at.Key.device), Revision: row.Revision, User: string(at.Key.user), Name: row.Name,
 		By: row.By, Transport: row.Transport, Lane: q.Lane, MustShow: q.MustShow, Content: row.Content,
-		Accounts: slices.Clone(row.Accounts), Created: row.Created, Registered: row.Registered, Status: q.Status.status(), Due: q.Due}
+		Accounts: slices.Clone(row.Accounts), Created: row.Created, Registered: row.Registered, Status: q.Status.status(), Chain: q.chain(), Due: q.Due}
 	var secrets deviceSecrets
 	if err := devices.Place(tx, at.Key).Open(row.Secrets, &secrets); err != nil {
 		return d, q, fmt.Errorf("%w: %w", errSecrets, err)
@@ -116,7 +116,7 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 		if err := limitToToken(tx, maker, &out); err != nil {
 			return err
 		}
-		if u.endNotices(codeDeviceGone) {
+		if u.endNotices(codeDeviceGone, "") {
 			if err := users.Put(tx, id(d.User), u); err != nil {
 				return err
 			}
@@ -310,9 +310,10 @@ func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now ti
 		if err := noteLevel(tx, k); err != nil {
 			return err
 		}
-		if err := errors.Join(devices.Delete(tx, k), deviceWishes.Delete(tx, k)); err != nil {
+		if err := errors.Join(devices.Delete(tx, k), deviceWishes.Delete(tx, k), ways.Delete(tx, k.device)); err != nil {
 			return err
 		}
+		q.Chain = chainRow{}
 	}
 	if err := putDevice(tx, *d); err != nil {
 		return err
@@ -458,5 +459,5 @@ func removeDevice(tx *table.Tx, k deviceKey) error {
 	if err := queues.Delete(tx, k.device); err != nil {
 		return err
 	}
-	return errors.Join(devices.Delete(tx, k), deviceWishes.Delete(tx, k))
+	return errors.Join(devices.Delete(tx, k), deviceWishes.Delete(tx, k), ways.Delete(tx, k.device))
 }

@@ -63,6 +63,39 @@ type queueRow struct {
 	MustShow  bool `json:",omitempty"`
 	Status    statusRow
 	Subqueues map[string]subqueueRow `json:",omitempty"`
+	Chain     chainRow               `json:",omitzero"`
+}
+
+// chainRow is the receipt.Chain of a device, but for what its status has.
+type chainRow struct {
+	Queued     time.Time  `json:",omitzero"`
+	Last       receiptRow `json:",omitzero"`
+	Unanswered int        `json:",omitempty"`
+	Since      time.Time  `json:",omitzero"`
+	Told       string     `json:",omitempty"` // the stable id of what its user was told
+	Test       testRow    `json:",omitzero"`
+}
+
+// testRow is what was reported of the last test push of which anything was.
+type testRow struct {
+	Seq     uint64 // as of the key of a notification
+	Receipt receiptRow
+}
+
+type receiptRow struct {
+	Received time.Time `json:",omitzero"`
+	Shown    time.Time `json:",omitzero"`
+	Opened   time.Time `json:",omitzero"`
+}
+
+// wayRow is how long the last pushes took to a device, oldest first.
+type wayRow struct {
+	Samples []sampleRow
+}
+
+type sampleRow struct {
+	At     time.Time
+	Millis int64
 }
 
 // subqueueRow is one subqueue.
@@ -136,4 +169,5 @@ type deliveryRow struct {
 
 	Held     bool           `json:",omitempty"` // it waits in the subqueue of what is held back
 	Decision *ring.Decision `json:",omitempty"` // the last; nil: it just rings, or was not made yet
+	Receipt  receiptRow     `json:",omitzero"`
 }

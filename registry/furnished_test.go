@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/receipt"
 	"idlepush/registry/table"
 	"idlepush/ring"
 )
@@ -41,6 +42,8 @@ type furnished struct {
 	onPage  Work     // a mail, with what it takes away
 	onBens  Work     // a mail on the tablet, whose environment is not known yet
 	cleared Work     // a mail on the tablet that was read meanwhile
+
+	received idlepush.Secret // the token of the receipt of a mail that the page has received
 }
 
 // someWishes and someDeviceWishes have every field.
@@ -115,7 +118,9 @@ func furnish(t *testing.T, s *Store) furnished {
 	_, err = s.Mail.Record(look)
 	check(err)
 	drain(t, s, f.phone, dawn)
+	f.received = first(t, s, f.page, dawn).Receipt
 	drain(t, s, f.page, dawn)
+	check(s.Devices.Receive(f.received, receipt.Report{Received: dawn, Now: dawn}, dawn))
 	f.cleared = first(t, s, f.tablet, dawn)
 	clearMail(t, s, f.shared, 1, 1)
 	drain(t, s, f.phone, dawn)
@@ -191,6 +196,18 @@ func (f furnished) wordless() error {
 		return err
 	}
 	return settleWork(f.s, w, Outcome{Result: ResultDelivered}, noon)
+}
+
+// unconfirmed has the page, which has reported, leave pushes unanswered, and ann be told of it.
+func (f furnished) unconfirmed() error {
+	return f.s.updateQueues(noon, func(set *queueSet) error {
+		q, err := set.getExisting(id(f.page.ID))
+		if err != nil {
+			return err
+		}
+		q.row.Chain.Unanswered, q.row.Chain.Since = 9, noon.AddDate(0, 0, -2)
+		return set.followPush(q, deliveryRow{Kind: idlepush.KindMail})
+	})
 }
 
 // noticed gives ben a notice.

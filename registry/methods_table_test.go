@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/receipt"
 	"idlepush/ring"
 )
 
@@ -170,6 +171,21 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return f.s.Devices.Lanes() }},
 	{method: "Devices.LastProof", reads: "queues 2",
 		do: func(f furnished) (any, error) { return f.s.Devices.LastProof(f.phone.Lane, "") }},
+	{method: "Devices.Receive", reads: "deliveries 1, queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Devices.Receive(f.received, receipt.Report{Opened: noon, Now: noon}, noon))
+		}},
+	{method: "Devices.Receive", when: "of a test push", reads: "queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Devices.Receive(f.s.Outbox.TestReceipt(f.page.ID, noon), receipt.Report{Opened: noon, Now: noon}, noon))
+		}},
+	{method: "Devices.Receive", when: "of one that was unconfirmed", reads: "deliveries 3, notifications 1, queues 3", halfway: "the receipt stands before all is taken away",
+		before: func(f furnished) error { return f.unconfirmed() },
+		do: func(f furnished) (any, error) {
+			return only(f.s.Devices.Receive(f.received, receipt.Report{Opened: noon, Now: noon}, noon))
+		}},
+	{method: "Devices.Way", reads: "ways 1",
+		do: func(f furnished) (any, error) { return f.s.Devices.Way(f.page.ID) }},
 	{method: "Mail.Level",
 		do: func(f furnished) (any, error) { return two(f.s.Mail.Level(f.shared.ID)) }},
 	{method: "Logins.Login",

@@ -43,15 +43,16 @@ func two[A, B any](a A, b B, err error) (any, error) { return []any{a, b}, err }
 
 // readless are the methods that read no row.
 var readless = map[string]string{
-	"Mail.Changed":   "gives a channel",
-	"Outbox.Changed": "gives a channel",
-	"History.Listen": "keeps what it is told in memory",
-	"Warnings":       "gives what Open has found",
-	"Close":          "closes the file",
-	"Key":            "gives what Open was given",
-	"Snapshot":       "copies the file, whatever it has",
-	"ReadAll":        "reads everything: see TestReadAll",
-	"CheckModes":     "looks at the files, not into the store",
+	"Mail.Changed":       "gives a channel",
+	"Outbox.Changed":     "gives a channel",
+	"Outbox.TestReceipt": "makes a token with the key of the store",
+	"History.Listen":     "keeps what it is told in memory",
+	"Warnings":           "gives what Open has found",
+	"Close":              "closes the file",
+	"Key":                "gives what Open was given",
+	"Snapshot":           "copies the file, whatever it has",
+	"ReadAll":            "reads everything: see TestReadAll",
+	"CheckModes":         "looks at the files, not into the store",
 }
 
 // methods returns what can be called of a store: "Users.Get" is a method of a handle, "Close" one

@@ -83,6 +83,7 @@ func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, st
 		w = Work{Device: d, Lane: q.Lane, NotifiedAt: l.NotifiedAt, taken: taken{subqueue: subqueueKey{device, sub}, unsettled: sent}}
 		_, w.HoldEnded = w.subqueue.isHeldBack()
 		if ok, err = w.read(tx, row, l.Head, now, o.opened); ok {
+			w.Receipt = o.token(w.key)
 			w.Unread, err = o.unread.sum(tx, row, seen)
 		}
 		stale = !ok

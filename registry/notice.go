@@ -58,10 +58,13 @@ func (row *userRow) addNotice(n notice) {
 	row.Notices = append(row.Notices[:min(len(row.Notices), maxNotices-1)], noticeRow{n.Since, n.Code, n.Params})
 }
 
-// endNotices removes the notices with the code, and reports whether there were any.
-func (row *userRow) endNotices(code codes.Code) bool {
+// endNotices removes the notices with the code and, unless that is empty, about the device of that
+// id. It reports whether there were any.
+func (row *userRow) endNotices(code codes.Code, device id) bool {
 	before := len(row.Notices)
-	row.Notices = slices.DeleteFunc(slices.Clone(row.Notices), func(n noticeRow) bool { return n.Code == code })
+	row.Notices = slices.DeleteFunc(slices.Clone(row.Notices), func(n noticeRow) bool {
+		return n.Code == code && (device == "" || n.Params["id"] == string(device))
+	})
 	return len(row.Notices) < before
 }
 
@@ -80,15 +83,20 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 	if slices.ContainsFunc(told, func(k deviceKey) bool { return k.device != device }) {
 		return nil
 	}
-	u, err := getUser(set.tx, string(user))
+	return set.giveNotice(user, r)
+}
+
+// giveNotice gives a user a notice.
+func (s *queueSet) giveNotice(user id, r idlepush.Reason) error {
+	u, err := getUser(s.tx, string(user))
 	if errors.Is(err, ErrNotFound) {
 		return nil // the user's row is damaged: nobody can log in and see a notice
 	}
 	if err != nil {
 		return err
 	}
-	u.addNotice(notice{set.now, r})
-	return users.Put(set.tx, user, u)
+	u.addNotice(notice{s.now, r})
+	return users.Put(s.tx, user, u)
 }
 
 // toldCost is what tellUser reads and writes at most, with one queue.
@@ -117,7 +125,7 @@ func tellMailboxRemoved(set *queueSet, a idlepush.Account, user string) error {
 // notifyUser notifies a user of something that concerns no account, on all devices, and returns
 // these. about identifies what it is.
 func (s *queueSet) notifyUser(user id, reason idlepush.Reason, about ...string) (told []deviceKey, err error) {
-	return s.notifyUserOnce(user, attentionID(s.now, about...), reason)
+	return s.notifyUserOnce(user, attentionID(s.now, about...), reason, "")
 }
 
 // attentionID returns the stable id of what notifyUser inserts at that time.
@@ -126,15 +134,17 @@ func attentionID(now time.Time, about ...string) string {
 }
 
 // notifyUserOnce is notifyUser with the stable id of the notification, which must not exist yet.
-func (s *queueSet) notifyUserOnce(user id, stable string, reason idlepush.Reason) (told []deviceKey, err error) {
-	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
+// The device except is not notified; it may be empty.
+func (s *queueSet) notifyUserOnce(user id, stable string, reason idlepush.Reason, except id) (told []deviceKey, err error) {
+	told, err = devices.Keys(s.tx, table.Under(user), table.NoLimit)
 	if err != nil {
 		return nil, err
 	}
+	told = slices.DeleteFunc(told, func(k deviceKey) bool { return k.device == except })
 	var recipients []string
-	for _, k := range own {
+	for _, k := range told {
 		recipients = append(recipients, string(k.device))
 	}
-	return own, s.insert(idlepush.Notification{ID: stable, Kind: idlepush.KindAttention, User: string(user),
+	return told, s.insert(idlepush.Notification{ID: stable, Kind: idlepush.KindAttention, User: string(user),
 		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
 }

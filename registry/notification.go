@@ -134,7 +134,7 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (idlepush.Not
 }
 
 func (row deliveryRow) delivery(k deliveryKey) idlepush.Delivery {
-	out := idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore}
+	out := idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore, Receipt: row.Receipt.receipt()}
 	if row.Decision != nil {
 		out.Decision = *row.Decision
 		out.Decision.Params = maps.Clone(row.Decision.Params)
@@ -157,7 +157,7 @@ func (row deliveryRow) withState(state idlepush.DeliveryState, at time.Time) del
 	case state == idlepush.DeliveryDelivered:
 		row.State, row.At, row.DeliveredBefore = idlepush.DeliveryDelivered, row.DeliveredBefore, time.Time{}
 	default:
-		row = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: idlepush.DeliveryDelivered, At: row.DeliveredBefore, Attempts: row.Attempts, Held: row.Held, Decision: row.Decision}
+		row = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: idlepush.DeliveryDelivered, At: row.DeliveredBefore, Attempts: row.Attempts, Held: row.Held, Decision: row.Decision, Receipt: row.Receipt}
 	}
 	return row
 }

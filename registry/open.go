@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"idlepush"
 	"idlepush/registry/migrate"
 	"idlepush/registry/table"
 )
@@ -43,6 +44,9 @@ type Options struct {
 
 	// Committed is called after each commit, with how long it took; nil: it is not.
 	Committed func(time.Duration)
+	// Received is called with how long each push took from its acceptance by the push service to a
+	// device that reports, after that was written; nil: it is not.
+	Received func(idlepush.Transport, time.Duration)
 }
 
 func (o Options) table() table.Options {
@@ -195,7 +199,11 @@ func openExisting(dir, path string, o Options) (*Store, error) {
 		return nil, explainOpen(path, err)
 	}
 	_ = migrate.Clean(path) // leftovers of an upgrade only take space
-	c := &core{db: db, dir: dir, key: o.Key, bounds: defaultBounds, hashing: hashing{argonMemory, make(chan struct{}, runtime.NumCPU())}, unread: newUnreadCounts(), due: newDueQueues(), inFlight: newInFlight(), opened: newOpenedWishes(), accounts: make(signal, 1), outbox: make(signal, 1)}
+	receipts, err := newReceipts(o)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	c := &core{db: db, dir: dir, key: o.Key, receipts: receipts, bounds: defaultBounds, hashing: hashing{argonMemory, make(chan struct{}, runtime.NumCPU())}, unread: newUnreadCounts(), due: newDueQueues(), inFlight: newInFlight(), opened: newOpenedWishes(), accounts: make(signal, 1), outbox: make(signal, 1)}
 	if o.Unlimited {
 		c.bounds = bounds{}
 	}

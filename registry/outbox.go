@@ -49,6 +49,8 @@ type Work struct {
 	HoldEnded    bool        // it was held back, and is to be decided again; see Combine
 	KeepNotified int         // how many such times Settle keeps; 0: this delivery does not count
 
+	Receipt idlepush.Secret // the token with which the device reports of it
+
 	wished
 	Decision ring.Decision // about it, which Settle and Decide write; of Next: the last, or zero
 

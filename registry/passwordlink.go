@@ -112,7 +112,7 @@ func (s Logins) SetPassword(code, plain string, devices bool, v Visit, now time.
 			return err
 		}
 		reason := idlepush.Reason{Code: codePasswordSet}
-		row.endNotices(codePasswordLink)
+		row.endNotices(codePasswordLink, "")
 		if devices { // which are removed
 			row.addNotice(notice{now, reason})
 		}
@@ -209,7 +209,7 @@ func (c *core) tellOfGiven(user id, given password, now time.Time) error {
 		if err != nil || found {
 			return err
 		}
-		_, err = set.notifyUserOnce(user, stable, idlepush.Reason{Code: codePasswordGiven})
+		_, err = set.notifyUserOnce(user, stable, idlepush.Reason{Code: codePasswordGiven}, "")
 		return err
 	})
 	if err != nil {

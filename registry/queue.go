@@ -133,6 +133,7 @@ func (s *queueSet) addNotification(q *queue, k notificationKey, row notification
 	case found:
 		d.State, d.DeliveredBefore = idlepush.DeliveryPending, d.At
 	default:
+		q.row.Chain.Queued = s.now
 		d = deliveryRow{Kind: row.Kind, Expires: row.Expires, State: idlepush.DeliveryPending}
 	}
 	return s.addPending(q, at, d)

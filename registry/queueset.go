@@ -19,7 +19,7 @@ const (
 	// A delivery: the row and an index key are read and written, and the next delivery is found.
 	deliveryCost = 5
 	// An outcome, with its lane, and with the end of the device, of which others are told.
-	settleCost = deliveryCost + 3 + queueCost + removalCost + toldCost
+	settleCost = deliveryCost + 3 + sampleCost + queueCost + removalCost + toldCost
 	// The row of a notification: it is read and written, with index keys.
 	rowCost = 8
 	// A notification: two ids are looked up, the sequence and the row are read and written, with
@@ -43,6 +43,7 @@ type queueSet struct {
 	reserved   int  // what the end of the transaction needs, besides the queues
 	incomplete bool // a notification is not yet in all of its queues
 	silent     int  // mails stored that did not ring
+	measured   []measurement
 }
 
 // updateQueues runs fn in a transaction that may change queues, and saves them. When it returns,
@@ -58,6 +59,9 @@ func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
 		left = set.incomplete
 		return set.save()
 	})
+	if err == nil {
+		c.measure(set.measured)
+	}
 	if err != nil || !c.hasUnqueued.Swap(false) && !left {
 		return err
 	}

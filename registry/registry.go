@@ -33,6 +33,7 @@
 //	queues         by device: when it is due, its status, the head of each subqueue; found by
 //	               due time
 //	lanes          by name: the paused lanes
+//	ways           by device: how long the last pushes took to it
 //	notifications  their content is sealed once, by account (or user) and sequence; found by stable
 //	               id, by the mail's fingerprint, by the mail's place; those without content, those
 //	               that did not ring, those that push has not decided on, those that are not yet in
@@ -80,6 +81,7 @@
 //   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the
 //     status of the device, and the pause of its lane. If the device is gone: its end, and the
 //     notification about it.
+//   - [Devices.Receive]: what a device reports of a delivery, and the end of what its user was told.
 //   - [Outbox.Decide]: decisions, and the deliveries that they hold back or skip.
 //   - [Outbox.Combine]: the deliveries that end, and the one that replaces them.
 //   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device and its queue.
@@ -145,6 +147,7 @@ type core struct {
 	dir string
 	key []byte // see Key
 	hashing
+	receipts
 	began       uint64 // the last sequence that an earlier run may have left unsettled
 	warnings    []idlepush.Reason
 	bounds      bounds

@@ -95,6 +95,11 @@ func (s *queueSet) settleDelivery(q *queue, w Work, o Outcome, paused bool) erro
 	if o.Result == ResultGone {
 		return removeGoneDevice(s, q, o.Reason)
 	}
+	if same && o.Result == ResultDelivered {
+		if err := s.followPush(q, row); err != nil {
+			return err
+		}
+	}
 	resend, err := contentArrived(s.tx, q.device.Value.Content, w, o)
 	if err != nil {
 		return err

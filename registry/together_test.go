@@ -87,7 +87,7 @@ func followsAsSettled(t *testing.T) {
 			}
 			followed++
 			next.unsettled = nil
-			next.Device.Status, next.Device.Due = want.Device.Status, want.Device.Due
+			next.Device.Status, next.Device.Chain, next.Device.Due = want.Device.Status, want.Device.Chain, want.Device.Due
 			if !reflect.DeepEqual(next, want) {
 				t.Errorf("%+v follows, and then the next is\n%+v", next, want)
 			}

@@ -30,6 +30,7 @@ import (
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
 	"idlepush/push/webpush"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/watcher"
 	"idlepush/watcher/discover"
@@ -52,6 +53,7 @@ var codeTables = []codeTable{
 	{"idlepush/watcher/discover", "Settings of a mail address", discover.Codes},
 	{"idlepush/watcher/oauth", "Sign-in with a provider (OAuth2)", oauth.Codes},
 	{"idlepush/registry", "Devices", registry.Codes},
+	{"idlepush/receipt", "Receipts", receipt.Codes},
 	{"idlepush/promise", "Promises", promise.Codes},
 	{"idlepush/push", "Delivery", push.Codes},
 	{"idlepush/push/fcm", "FCM", fcm.Codes},

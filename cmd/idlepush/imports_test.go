@@ -12,10 +12,11 @@ import (
 
 // mayImport is the house: which of our packages each may know. Tests may know more.
 var mayImport = map[string][]string{
-	"idlepush":                          {"idlepush/cleantext", "idlepush/codes", "idlepush/ring"},
+	"idlepush":                          {"idlepush/cleantext", "idlepush/codes", "idlepush/receipt", "idlepush/ring"},
+	"idlepush/receipt":                  {"idlepush/codes"},
 	"idlepush/ring":                     {"idlepush/codes"},
 	"idlepush/cleantext":                {},
-	"idlepush/registry":                 {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/registry/table", "idlepush/registry/migrate", "idlepush/ring"},
+	"idlepush/registry":                 {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/receipt", "idlepush/registry/table", "idlepush/registry/migrate", "idlepush/ring"},
 	"idlepush/registry/table":           {"idlepush/registry/boltcheck"},
 	"idlepush/registry/backup":          {"idlepush", "idlepush/registry", "idlepush/registry/table"},
 	"idlepush/registry/boltcheck":       {},
@@ -52,7 +53,7 @@ var mayImport = map[string][]string{
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest/servers"},
 	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
 	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/registry/backup", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
-		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/promise", "idlepush/ring", "idlepush/web"},
+		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/promise", "idlepush/receipt", "idlepush/ring", "idlepush/web"},
 }
 
 // forTests are the rooms that only tests use, and that may therefore know testing.

@@ -11,6 +11,7 @@ import (
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
 	"idlepush/push/webpush"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/watcher"
 	"idlepush/watcher/oauth"
@@ -39,7 +40,7 @@ func TestReason(t *testing.T) {
 	chromium := browsertest.Chromium(t)
 	s := startSystem(t)
 	p := chromium.Open(t, s.setupLink(t))
-	all := [][]codes.Entry{registry.Codes, watcher.Codes, oauth.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, web.Codes}
+	all := [][]codes.Entry{receipt.Codes, registry.Codes, watcher.Codes, oauth.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, web.Codes}
 
 	t.Run("the page makes the sentence that the server makes", func(t *testing.T) {
 		type answer struct {

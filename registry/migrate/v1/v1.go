@@ -96,6 +96,7 @@ var (
 		return []memberKey{{row.Lane, row.Status.State == "proven", row.User, k}}
 	})
 	Lanes = table.New[table.Text, Lane]("lanes")
+	Ways  = table.New[ID, way]("ways")
 
 	Notifications = table.New[NotificationKey, Notification]("notifications")
 	_             = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []StableKey {
@@ -390,6 +391,36 @@ type Queue struct {
 	MustShow  bool `json:",omitempty"`
 	Status    status
 	Subqueues map[string]subqueue `json:",omitempty"`
+	Chain     chain               `json:",omitzero"`
+}
+
+type chain struct {
+	Queued     time.Time `json:",omitzero"`
+	Last       receipt   `json:",omitzero"`
+	Unanswered int       `json:",omitempty"`
+	Since      time.Time `json:",omitzero"`
+	Told       string    `json:",omitempty"`
+	Test       test      `json:",omitzero"`
+}
+
+type test struct {
+	Seq     uint64
+	Receipt receipt
+}
+
+type receipt struct {
+	Received time.Time `json:",omitzero"`
+	Shown    time.Time `json:",omitzero"`
+	Opened   time.Time `json:",omitzero"`
+}
+
+type way struct {
+	Samples []sample
+}
+
+type sample struct {
+	At     time.Time
+	Millis int64
 }
 
 type subqueue struct {
@@ -458,4 +489,5 @@ type Delivery struct {
 	Withdrawn       time.Time         `json:",omitzero"`
 	Held            bool              `json:",omitempty"`
 	Decision        *decision         `json:",omitempty"`
+	Receipt         receipt           `json:",omitzero"`
 }

@@ -1,0 +1,280 @@
+package registry
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"idlepush"
+	"idlepush/receipt"
+	"idlepush/registry/table"
+)
+
+// receipts is what the receipts of phones take.
+type receipts struct {
+	tokenKey []byte
+	measured func(idlepush.Transport, time.Duration) // see Options.Received; nil: nothing
+}
+
+// newReceipts derives the key of tokens from that of the store (RFC 5869).
+func newReceipts(o Options) (receipts, error) {
+	key, err := hkdf.Key(sha256.New, o.Key, nil, "idlepush tokens of receipts", sha256.Size)
+	return receipts{key, o.Received}, err
+}
+
+// tagSize is the part of an HMAC-SHA-256 that a token has, in bytes.
+const tagSize = 16
+
+func (r receipts) tag(key []byte) []byte {
+	mac := hmac.New(sha256.New, r.tokenKey)
+	mac.Write(key)
+	return mac.Sum(nil)[:tagSize]
+}
+
+// token returns the token with which the device reports of the delivery, and of no other. Nothing
+// is stored of it.
+func (r receipts) token(k deliveryKey) idlepush.Secret {
+	key := k.Append(nil)
+	return idlepush.Secret(base64.RawURLEncoding.EncodeToString(append(key, r.tag(key)...)))
+}
+
+// parseToken returns the delivery of a token. genuine is false if token did not return it.
+func (r receipts) parseToken(token idlepush.Secret) (k deliveryKey, genuine bool) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(string(token))
+	if err != nil || len(data) < tagSize {
+		return k, false
+	}
+	key, tag := data[:len(data)-tagSize], data[len(data)-tagSize:]
+	if !hmac.Equal(tag, r.tag(key)) {
+		return k, false
+	}
+	k, err = k.Parse(key)
+	return k, err == nil
+}
+
+// measure tells of samples that are written.
+func (r receipts) measure(list []measurement) {
+	for _, m := range list {
+		if r.measured != nil {
+			r.measured(m.transport, m.took)
+		}
+	}
+}
+
+// measurement is how long a push took from its acceptance to the phone.
+type measurement struct {
+	transport idlepush.Transport
+	took      time.Duration
+}
+
+// testScope is in place of the scope of test pushes, which are not stored.
+const testScope id = ""
+
+// TestReceipt returns the token with which the device reports of a test push that is sent now.
+func (o Outbox) TestReceipt(device string, now time.Time) idlepush.Secret {
+	return o.token(deliveryKey{notificationKey{testScope, uint64(max(now.UnixNano(), 0))}, id(device)})
+}
+
+// recorded returns when the notification of the delivery was.
+func (k deliveryKey) recorded() time.Time { return time.Unix(0, int64(k.notification.seq)) }
+
+func (row receiptRow) receipt() receipt.Receipt {
+	return receipt.Receipt{Received: row.Received, Shown: row.Shown, Opened: row.Opened}
+}
+
+func receiptRowOf(r receipt.Receipt) receiptRow { return receiptRow{r.Received, r.Shown, r.Opened} }
+
+// chain returns how far the way to the device was last seen to work.
+func (q queueRow) chain() receipt.Chain {
+	c := q.Chain
+	return receipt.Chain{Queued: c.Queued, Accepted: q.Status.Proof, Received: c.Last.Received, Shown: c.Last.Shown, Opened: c.Last.Opened,
+		Unanswered: c.Unanswered, Since: c.Since}
+}
+
+func (q *queueRow) setChain(c receipt.Chain) {
+	q.Chain.Queued, q.Chain.Unanswered, q.Chain.Since = c.Queued, c.Unanswered, c.Since
+	q.Chain.Last = receiptRow{c.Received, c.Shown, c.Opened}
+}
+
+// Receive records what a device reports of a delivery or of a test push, by the token that came
+// with it. What was reported before stays. If the device was unconfirmed, what its user was told
+// of that is taken away. What does not fit one transaction takes several.
+//
+// Receive returns ErrDenied if the token was not made here, before it reads anything. It returns
+// ErrNotFound if the delivery or the device is no longer kept, or if a later test push was reported
+// of.
+func (s Devices) Receive(token idlepush.Secret, r receipt.Report, now time.Time) error {
+	k, genuine := s.parseToken(token)
+	if !genuine {
+		return ErrDenied
+	}
+	known := false // what is sent again is not to cost a commit
+	err := s.db.View(func(tx *table.Tx) error {
+		q, _, err := queues.Get(tx, k.device)
+		if err != nil {
+			return err
+		}
+		_, was, err := reportedOf(tx, k, q, now)
+		known = q.Chain.Told == "" && was.With(r.At(k.recorded(), now)) == was
+		return err
+	})
+	if err != nil || known {
+		return err
+	}
+	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+		q, err := set.getExisting(k.device)
+		if err == nil {
+			err = set.receive(q, k, r)
+		}
+		if err != nil || q.row.Chain.Told == "" {
+			return true, err
+		}
+		return s.endUnconfirmed(set, q)
+	})
+}
+
+// reportedOf returns a delivery, and what its device has reported of it. A test push has no row:
+// the queue has what was reported of the last.
+func reportedOf(tx *table.Tx, k deliveryKey, q queueRow, now time.Time) (row deliveryRow, was receipt.Receipt, err error) {
+	exists, err := deviceExists(tx, k.device)
+	if err == nil && !exists {
+		err = ErrNotFound
+	}
+	switch test := q.Chain.Test; {
+	case err != nil:
+		return row, was, err
+	case k.notification.scope != testScope:
+		found := false
+		if row, found, err = deliveries.Get(tx, k); err == nil && !found {
+			err = ErrNotFound
+		}
+		return row, row.Receipt.receipt(), err
+	case now.Sub(k.recorded()) >= maxAge || k.notification.seq < test.Seq:
+		return row, was, ErrNotFound
+	case k.notification.seq == test.Seq:
+		was = test.Receipt.receipt()
+	}
+	return row, was, nil
+}
+
+// receive writes a report of a delivery, unless all of it was reported before.
+func (s *queueSet) receive(q *queue, k deliveryKey, r receipt.Report) error {
+	row, was, err := reportedOf(s.tx, k, q.row, s.now)
+	if err != nil {
+		return err
+	}
+	is := was.With(r.At(k.recorded(), s.now))
+	if is == was {
+		return nil
+	}
+	q.row.setChain(q.row.chain().AfterReceipt(is))
+	if k.notification.scope == testScope {
+		q.row.Chain.Test = testRow{k.notification.seq, receiptRowOf(is)}
+		return nil
+	}
+	row.Receipt = receiptRowOf(is)
+	if err := deliveries.Put(s.tx, k, row); err != nil {
+		return err
+	}
+	if row.State == idlepush.DeliveryDelivered && was.Received.IsZero() && !is.Received.IsZero() {
+		return s.addSample(q, row.At, is.Received)
+	}
+	return nil
+}
+
+// sampleCost is what addSample reads and writes.
+const sampleCost = 2
+
+// addSample remembers how long a push to the device took from its acceptance.
+func (s *queueSet) addSample(q *queue, accepted, received time.Time) error {
+	took := max(0, received.Sub(accepted))
+	row, _, err := ways.Get(s.tx, q.id())
+	if err != nil {
+		return err
+	}
+	row.Samples = append(row.Samples[max(0, len(row.Samples)-receipt.MaxSamples+1):len(row.Samples):len(row.Samples)], sampleRow{received, took.Milliseconds()})
+	s.measured = append(s.measured, measurement{q.device.Value.Transport, took})
+	return ways.Put(s.tx, q.id(), row)
+}
+
+// Way returns how long the last pushes took from their acceptance to the device, oldest first.
+func (s Devices) Way(device string) (list []receipt.Sample, err error) {
+	err = s.db.View(func(tx *table.Tx) error {
+		row, _, err := ways.Get(tx, id(device))
+		for _, one := range row.Samples {
+			list = append(list, receipt.Sample{At: one.At, Took: time.Duration(one.Millis) * time.Millisecond})
+		}
+		return err
+	})
+	return list, err
+}
+
+// followPush notes that a push of the delivery, as its row was, was accepted. If its device has
+// reported meanwhile, that is a sample. If it is unconfirmed, its user is told once.
+func (s *queueSet) followPush(q *queue, row deliveryRow) error {
+	switch {
+	case row.Kind == idlepush.KindClear:
+		return nil
+	case row.Receipt.Received.IsZero():
+		q.row.setChain(q.row.chain().AfterPush(s.now))
+	case row.Attempts == 0 && row.DeliveredBefore.IsZero():
+		return s.addSample(q, s.now, row.Receipt.Received)
+	}
+	if q.row.Chain.Told != "" || !q.row.chain().Unconfirmed(s.now) {
+		return nil
+	}
+	d := q.device
+	q.row.Chain.Told = attentionID(s.now, string(d.Key.device), string(receipt.CodeUnconfirmed))
+	r := idlepush.Reason{Code: receipt.CodeUnconfirmed}.With("device", d.Value.Name).With("id", string(d.Key.device))
+	told, err := s.notifyUserOnce(d.Key.user, q.row.Chain.Told, r, d.Key.device)
+	if err != nil || len(told) > 0 {
+		return err
+	}
+	return s.giveNotice(d.Key.user, r)
+}
+
+// endUnconfirmed takes away what the user was told of an unconfirmed device. done reports whether
+// all of that fitted the transaction.
+func (c *core) endUnconfirmed(set *queueSet, q *queue) (done bool, err error) {
+	user := q.device.Key.user
+	n, found, err := byStableID.Row(set.tx, stableKey{user, q.row.Chain.Told})
+	if err != nil {
+		return false, err
+	}
+	if done = !found; found {
+		t := c.newWithdrawal(set, user)
+		if done, err = t.withdraw(n); err == nil {
+			err = t.sendClears()
+		}
+	} else { // Purge has removed it, and devices may show it still
+		err = set.clearAtUser(user, q.row.Chain.Told)
+	}
+	if err != nil || !done {
+		return false, err
+	}
+	q.row.Chain.Told = ""
+	u, err := getUser(set.tx, string(user))
+	if errors.Is(err, ErrNotFound) || err == nil && !u.endNotices(receipt.CodeUnconfirmed, q.id()) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, users.Put(set.tx, user, u)
+}
+
+// clearAtUser queues a clear of a notification for all devices of the user.
+func (s *queueSet) clearAtUser(user id, stable string) error {
+	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return err
+	}
+	var recipients []string
+	for _, k := range own {
+		recipients = append(recipients, string(k.device))
+	}
+	return s.insert(clearOf(string(user), []string{stable}, s.now), recipients)
+}

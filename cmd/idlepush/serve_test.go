@@ -74,7 +74,7 @@ func serveShutdownWaits(t *testing.T) {
 	for path, c := range map[string]struct {
 		least, most time.Duration // Shutdown polls twice a second
 		answered    bool
-	}{"/7s": {7 * time.Second, 7500 * time.Millisecond, true}, "/never": {8 * time.Second, 8 * time.Second, false}} {
+	}{"/7s": {7 * time.Second, 7550 * time.Millisecond, true}, "/never": {8 * time.Second, 8 * time.Second, false}} {
 		t.Run(path, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log, _ := registrytest.NewLog(t)

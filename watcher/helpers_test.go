@@ -136,7 +136,7 @@ func (h *harness) watch(t testing.TB, d Dialer) (pool *Pool, stop func()) {
 // watchBy is watch with a wall clock of the test's own.
 func (h *harness) watchBy(t testing.TB, d Dialer, wall func() time.Time) (pool *Pool, stop func()) {
 	t.Helper()
-	pool = &Pool{Store: h.store.Mail, Dialer: d, Log: h.log, wall: wall, rest: h.rest}
+	pool = &Pool{Store: h.store.Mail, Dialer: d, Log: h.log, Now: wall, rest: h.rest}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {

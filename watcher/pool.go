@@ -35,9 +35,10 @@ type Pool struct {
 	// nil.
 	Looked func()
 
-	wall     func() time.Time // in tests: instead of time.Now
-	rest     time.Duration    // in tests: instead of lookAgain
-	giveBack func()           // in tests: instead of debug.FreeOSMemory
+	Now func() time.Time // the wall clock, which may be wrong and may be set; nil: time.Now
+
+	rest     time.Duration // in tests: instead of lookAgain
+	giveBack func()        // in tests: instead of debug.FreeOSMemory
 	storm    *storm
 	families wire.Families // by which hosts were reached, in this run of the program
 
@@ -191,7 +192,7 @@ func tell(ctx context.Context, ended chan<- string, id string) {
 func (p *Pool) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.clock, p.storm = newClock(p.wall), newStorm()
+	p.clock, p.storm = newClock(p.Now), newStorm()
 	p.askers, p.hosts, p.known = make(map[string]*asker), make(map[string]*host), make(map[string]*proofs)
 }
 

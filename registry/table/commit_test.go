@@ -113,6 +113,28 @@ func TestCommit(t *testing.T) {
 			t.Errorf("%d commits", n)
 		}
 	})
+	t.Run("what cannot be written is as if it had not been tried, and can be read meanwhile", func(t *testing.T) {
+		var full error
+		db := newDB(t, Options{Full: func() error { return full }})
+		put(t, db, "before")
+		full = errors.New("the disk is full")
+		told := false
+		err := db.Update(func(tx *Tx) error {
+			tx.after = append(tx.after, func() { told = true })
+			return putWord("meanwhile")(tx)
+		})
+		if !errors.Is(err, full) || !errors.Is(db.Ready(), full) || told {
+			t.Errorf("%v, then %v; told: %v", err, db.Ready(), told)
+		}
+		if got := all(t, db); !slices.Equal(got, []string{"before"}) {
+			t.Errorf("it holds %q", got)
+		}
+		full = nil
+		put(t, db, "after")
+		if got := all(t, db); !slices.Equal(got, []string{"after", "before"}) {
+			t.Errorf("then it holds %q", got)
+		}
+	})
 	t.Run("a failed commit fails all its calls, and the store is not ready until one succeeds", func(t *testing.T) {
 		full := errors.New("the disk is full")
 		var fault error

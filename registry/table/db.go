@@ -21,6 +21,7 @@ type DB struct {
 	keys     derivedKeys
 	bound    int
 	fault    func() error
+	full     func() error        // see Options.Full
 	told     func(time.Duration) // see Options.Committed
 	watchers map[string][]any    // by table
 	cache    cache
@@ -227,7 +228,14 @@ func (db *DB) run(writes []*write) (after []func(), written bool, err error) {
 		db.writer.room.extend(db.file, tx.Size())
 	}
 	made := tx.ID()
-	err = db.guard(tx.Commit)
+	err = db.guard(func() error {
+		if db.full != nil {
+			if err := db.full(); err != nil {
+				return err
+			}
+		}
+		return tx.Commit()
+	})
 	if applied = err != nil; applied && !db.isAt(made) {
 		after = nil
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	NoSync  bool         // commits do not wait for the disk; for tests
 	Bound   int          // the most reads and writes of one transaction; 0: no bound
 	Fault   func() error // called before each transaction, which fails with its error; for tests
+	Full    func() error // called before a commit is written, which fails with its error; nil: none does
 
 	// Committed is called after each commit that changed something, with how long it took; nil:
 	// not.
@@ -106,7 +107,7 @@ func open(path string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, keys: derivedKeys{aead, tagKey, digestKey}, bound: o.Bound, fault: o.Fault, told: o.Committed, watchers: make(map[string][]any), cache: cache{tables: make(map[string]map[string]cachedRow)}}
+	db := &DB{path: path, keys: derivedKeys{aead, tagKey, digestKey}, bound: o.Bound, fault: o.Fault, full: o.Full, told: o.Committed, watchers: make(map[string][]any), cache: cache{tables: make(map[string]map[string]cachedRow)}}
 	options := boltOptions(o)
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 		db.file, err = os.OpenFile(name, flag, mode)

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"mime"
 	"net"
-	"net/http"
 	"net/mail"
 	"os"
 	"strings"
@@ -22,11 +21,6 @@ import (
 	"idlepush"
 	"idlepush/cmd/idlepush/api"
 	"idlepush/netguard"
-	"idlepush/push"
-	"idlepush/push/apns"
-	"idlepush/push/fcm"
-	"idlepush/push/pushtest"
-	"idlepush/push/webpush"
 	"idlepush/watcher/imapmem"
 )
 
@@ -61,9 +55,7 @@ func demo(ctx context.Context, out io.Writer) error {
 // run serves everything until ctx ends, which is no error, or a part of it fails.
 func (d *demonstration) run(until context.Context, dir string) error {
 	group, ctx := errgroup.WithContext(until)
-	for _, s := range d.services {
-		group.Go(func() error { return pushtest.Serve(ctx, s.listener, s.handler) })
-	}
+	d.standIns.run(ctx, group)
 	group.Go(func() error { return d.mailbox.Serve(ctx, d.mailAt) })
 	serving := make(chan net.Addr, 1)
 	group.Go(func() error {
@@ -85,16 +77,14 @@ func (d *demonstration) run(until context.Context, dir string) error {
 
 // demonstration is the environment of the daemon in a demo.
 type demonstration struct {
-	listen   string // address of the page and the API
-	mailbox  *imapmem.Server
-	mailAt   net.Listener
-	password string // of the mailbox
-	login    string // of the page
-	fcm      *pushtest.FCM
-	apns     *pushtest.APNs
-	web      *pushtest.WebPush
-	services []service
-	phones   map[idlepush.Secret]phone // by token or endpoint
+	*standIns
+
+	listen     string // address of the page and the API
+	mailbox    *imapmem.Server
+	mailAt     net.Listener
+	password   string                              // of the mailbox
+	login      string                              // of the page
+	registered map[idlepush.Secret]idlepush.Device // by address
 
 	mu       sync.Mutex // guards out and appended
 	out      io.Writer
@@ -102,62 +92,24 @@ type demonstration struct {
 	last     time.Time            // of appended
 }
 
-// phone is one of the demo's phones.
-type phone struct {
-	name      string
-	transport idlepush.Transport
-}
-
-// service is the stand-in of a push service and its listener.
-type service struct {
-	listener net.Listener
-	handler  http.Handler
-}
-
-func (s service) origin() string { return "http://" + s.listener.Addr().String() }
-
 func newDemo(out io.Writer) (*demonstration, error) {
-	d := &demonstration{listen: demoAddress(), password: rand.Text(), out: out, web: pushtest.NewWebPush(),
-		phones: make(map[idlepush.Secret]phone), appended: make(map[string]time.Time)}
+	d := &demonstration{listen: demoAddress(), password: rand.Text(), out: out,
+		registered: make(map[idlepush.Secret]idlepush.Device), appended: make(map[string]time.Time)}
 	var err error
 	if d.mailbox, err = imapmem.New("anna@example.org", d.password, nil); err != nil {
 		return nil, err
 	}
-	if d.fcm, err = pushtest.NewFCM("demo"); err != nil {
+	if d.standIns, err = newStandIns(d.received); err != nil {
 		return nil, err
-	}
-	if d.apns, err = pushtest.NewAPNs("org.example.mail"); err != nil {
-		return nil, err
-	}
-	d.fcm.Received = func(m pushtest.FCMMessage) { d.received(m.Token, m.Payload, m.At) }
-	d.apns.Received = func(m pushtest.APNsMessage) { d.received(m.Token, m.Payload, m.At) }
-	d.web.Received = func(m pushtest.WebPushMessage) {
-		var shape struct{ Idlepush json.RawMessage }
-		if json.Unmarshal(m.Body, &shape) == nil {
-			d.received(m.Endpoint, shape.Idlepush, m.At)
-		}
-	}
-	for _, h := range []http.Handler{d.fcm, d.apns, d.web} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		d.services = append(d.services, service{l, h})
 	}
 	d.mailAt, err = net.Listen("tcp", "127.0.0.1:0")
 	return d, err
 }
 
 func (d *demonstration) settings(dir string) settings {
-	return settings{
-		listen: d.listen, data: dir,
-		allowMail: netguard.At(d.mailAt.Addr()), allowPush: netguard.At(d.services[2].listener.Addr()),
-		push: push.Values{
-			"fcm-credentials": string(d.fcm.Credentials(d.services[0].origin())), "fcm-endpoint": d.services[0].origin() + "/v1",
-			"apns-key": string(d.apns.Key), "apns-key-id": d.apns.KeyID, "apns-team-id": d.apns.TeamID, "apns-topic": d.apns.Topic,
-			"apns-endpoint": d.services[1].origin(),
-		},
-	}
+	s := d.standIns.settings()
+	s.listen, s.data, s.allowMail = d.listen, dir, netguard.At(d.mailAt.Addr())
+	return s
 }
 
 // demoAddress returns the usual address, or one with any free port if that is in use.
@@ -230,39 +182,26 @@ var demoWishes = object{
 var demoQuiet = object{"revision": 0, "quiet": object{"zone": "Europe/Berlin", "mode": "silent", "people": true, "attention": true,
 	"hours": []object{{"days": []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, "from": "22:00", "to": "07:00"}}}}
 
-// register registers a phone of each transport. The Pixel and the iPhone have keys, so that Google
-// and Apple see only ciphertext. The last has quiet hours.
+// demoContent is what the phones may be told.
+var demoContent = map[string]idlepush.Level{"Pixel": idlepush.LevelSubject, "iPhone": idlepush.LevelSubject,
+	"Firefox": idlepush.LevelPreview, "Fairphone": idlepush.LevelSender}
+
+// register registers a phone of each transport. The last has quiet hours.
 func (d *demonstration) register(ctx context.Context, c *api.Client) error {
-	pixel, err := pushtest.NewReceiver()
+	phones, err := d.standIns.phones()
 	if err != nil {
 		return err
-	}
-	iphone, err := pushtest.NewReceiver()
-	if err != nil {
-		return err
-	}
-	pixelToken, iphoneToken := d.fcm.Register(pixel), d.apns.Register(iphone)
-	phones := []object{
-		{"name": "Pixel", "transport": "fcm", "token": pixelToken, "encryption": api.Keys(pixel.Keys())},
-		{"name": "iPhone", "transport": "apns", "token": iphoneToken, "encryption": api.Keys(iphone.Keys())},
-	}
-	d.phones[idlepush.Secret(pixelToken)] = phone{"Pixel", fcm.Name}
-	d.phones[idlepush.Secret(iphoneToken)] = phone{"iPhone", apns.Name}
-	for _, p := range []struct {
-		phone
-		content idlepush.Level
-	}{{phone{"Firefox", webpush.Browser}, idlepush.LevelPreview}, {phone{"Fairphone", webpush.UnifiedPush}, idlepush.LevelSender}} {
-		s, err := d.web.Subscribe(d.services[2].origin(), "")
-		if err != nil {
-			return err
-		}
-		d.phones[s.Endpoint] = p.phone
-		phones = append(phones, object{"name": p.name, "transport": p.transport, "content": p.content,
-			"subscription": object{"endpoint": string(s.Endpoint), "keys": api.Keys(s.Keys)}})
 	}
 	var made struct{ ID string }
 	for _, p := range phones {
-		if err := c.Post(ctx, "/devices", p, &made); err != nil {
+		d.registered[p.Address] = p
+		body := object{"name": p.Name, "transport": p.Transport, "content": demoContent[p.Name]}
+		if strings.HasPrefix(string(p.Address), "http") {
+			body["subscription"] = object{"endpoint": string(p.Address), "keys": api.Keys(*p.Keys)}
+		} else {
+			body["token"], body["encryption"] = string(p.Address), api.Keys(*p.Keys)
+		}
+		if err := c.Post(ctx, "/devices", body, &made); err != nil {
 			return err
 		}
 	}
@@ -327,8 +266,8 @@ func (d *demonstration) received(address idlepush.Secret, payload []byte, at tim
 		sent = d.last
 	}
 	d.mu.Unlock()
-	phone := d.phones[address]
-	d.say("  push +%3d ms  %-11s  %-9s  %s: %s", at.Sub(sent).Milliseconds(), phone.transport, phone.name, p.Title,
+	phone := d.registered[address]
+	d.say("  push +%3d ms  %-11s  %-9s  %s: %s", at.Sub(sent).Milliseconds(), phone.Transport, phone.Name, p.Title,
 		strings.ReplaceAll(p.Body, "\n", " / "))
 }
 

@@ -38,20 +38,18 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		return err
 	}
 	defer store.Close()
-	transports, err := s.transports(store)
+	c, err := s.core(store, nil, log)
 	if err != nil {
 		return err
 	}
-	jumped := make(chan struct{}, 1)
-	dispatcher := &push.Dispatcher{Jumped: jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(), URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Sent: figures.Sent, Log: log}
-	pool, clients := s.pool(store, log)
-	pool.Ended = figures.Ended
+	dispatcher, pool := c.dispatcher, c.pool
+	dispatcher.Sent, pool.Ended = figures.Sent, figures.Ended
 	loops := newPulse(&dispatcher.Looked, &pool.Looked)
 	house := newHouse(store, pool, loops)
 	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age})
 	group, ctx := errgroup.WithContext(ctx)
 	forPrometheus := figures.Handler(log)
-	api, err := s.handler(ctx, store, dispatcher, pool, clients, forPrometheus, log)
+	api, err := s.handler(ctx, store, dispatcher, pool, c.clients, forPrometheus, log)
 	if err != nil {
 		return err
 	}
@@ -79,16 +77,14 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		s.serveSetupLink(mux, store, listener.Addr(), log)
 		serveBackup(mux, store, log)
 		serveExport(mux, store)
-		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()},
-			thisProcess{s, store, pool, s.finder(clients)})
+		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: c.transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()},
+			thisProcess{s, store, pool, s.finder(c.clients)})
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })
 	}
-	group.Go(func() error { return dispatch(ctx, store, dispatcher, pool, log) })
-	group.Go(func() error { return pool.Run(ctx) })
+	c.run(ctx, group)
 	group.Go(func() error { api.Run(ctx); return nil })
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { s.backUpDaily(ctx, store, log); return nil })
-	group.Go(func() error { watchClock(ctx, nil, pool.AskNow, jumped, log); return nil })
 	if s.monitoring.alive != "" {
 		group.Go(func() error { s.deadMan(house, log).run(ctx); return nil })
 	}

@@ -19,7 +19,8 @@ import (
 var mayName = []string{
 	"push/fcm/", "push/apns/", "push/webpush/", "push/pushtest/",
 	"cmd/idlepush/transports.go",
-	"cmd/idlepush/demo.go",     // it runs the stand-ins
+	"cmd/idlepush/standins.go",
+	"cmd/idlepush/selftest",    // it says which stand-in does what
 	"cmd/idlepush/systemtest/", // so do its tests
 	"cmd/loadtest/",            // it has stand-ins of its own, which cost less
 }

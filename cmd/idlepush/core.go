@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"idlepush/push"
+	"idlepush/registry"
+	"idlepush/watcher"
+)
+
+// core is what leads from mail to phones: it works without the API and the page.
+type core struct {
+	store      *registry.Store
+	transports push.Transports
+	dispatcher *push.Dispatcher
+	pool       *watcher.Pool
+	clients    *oauthClients
+	jumped     chan struct{}
+	wall       func() time.Time
+	log        *slog.Logger
+}
+
+// core returns the parts that find and deliver the mail of the store; they do not run yet. wall
+// takes the place of the machine's wall clock, unless it is nil.
+func (s settings) core(store *registry.Store, wall func() time.Time, log *slog.Logger) (*core, error) {
+	transports, err := s.transports(store)
+	if err != nil {
+		return nil, err
+	}
+	c := &core{store: store, transports: transports, jumped: make(chan struct{}, 1), wall: wall, log: log}
+	c.dispatcher = &push.Dispatcher{Jumped: c.jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(),
+		URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log, Now: wall}
+	c.pool, c.clients = s.pool(store, log)
+	c.pool.Now = wall
+	return c, nil
+}
+
+// run runs all parts in the group, until ctx ends.
+func (c *core) run(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error { return dispatch(ctx, c.store, c.dispatcher, c.pool, c.log) })
+	group.Go(func() error { return c.pool.Run(ctx) })
+	group.Go(func() error { watchClock(ctx, c.wall, c.pool.AskNow, c.jumped, c.log); return nil })
+}

@@ -7,6 +7,7 @@
 //
 //	idlepush serve     run the daemon
 //	idlepush demo      run a demonstration
+//	idlepush selftest  try whether this build keeps its promise on this machine
 //	idlepush doctor [EMAIL]
 //	                   examine this installation, or a mailbox
 //	idlepush setup-link
@@ -41,8 +42,8 @@
 // # Signals and exit codes
 //
 // The first SIGINT or SIGTERM ends the program cleanly, within 10 s. The second ends it at once. It
-// exits with 0 after a clean end, with 1 if something failed or doctor finds something wrong, and
-// with 2 on wrong usage.
+// exits with 0 after a clean end, with 1 if something failed, doctor finds something wrong or
+// selftest a broken promise, and with 2 on wrong usage.
 //
 // # The package
 //

@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"idlepush/cmd/idlepush/metrics":     {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry", "idlepush/watcher", "idlepush/watcher/discover"},
 	"idlepush/cmd/idlepush/systemtest":  {"idlepush", "idlepush/cmd/idlepush/api", "idlepush/push/pushtest", "idlepush/registry/registrytest", "idlepush/registry/testenv", "idlepush/watcher/imaptest/servers"},
 	"idlepush/cmd/loadtest":             {"idlepush", "idlepush/push/pushtest", "idlepush/registry"},
-	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/registry/backup", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
+	"idlepush/cmd/idlepush": {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/cmd/idlepush/api", "idlepush/cmd/idlepush/metrics", "idlepush/netguard", "idlepush/registry", "idlepush/registry/backup", "idlepush/watcher", "idlepush/watcher/discover", "idlepush/watcher/imapmem", "idlepush/watcher/imaptest", "idlepush/watcher/oauth", "idlepush/push", "idlepush/push/fcm",
 		"idlepush/push/apns", "idlepush/push/webpush", "idlepush/push/pushtest", "idlepush/promise", "idlepush/receipt", "idlepush/ring", "idlepush/web"},
 }
 

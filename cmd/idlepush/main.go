@@ -24,6 +24,7 @@ const usage = `idlepush notifies your phones when mail arrives.
 
   idlepush serve                run the daemon
   idlepush demo                 show mail, pushes and the time between them, without any configuration
+  idlepush selftest             try whether this build keeps its promise on this machine, without network
   idlepush doctor               examine this installation: what works, what does not, and what to do
   idlepush doctor EMAIL         examine a mailbox: its settings, each step of the connection, the login
   idlepush export NAME          print all that is kept of that person, as JSON
@@ -58,6 +59,10 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 			return 2
 		}
 		err = demo(ctx, stdout)
+	case "selftest":
+		if err = runSelftest(ctx, args[1:], stdout, stderr); ctx.Err() != nil {
+			return 1
+		}
 	case "doctor":
 		err = runDoctor(ctx, args[1:], getenv, os.Stdin, stdout, stderr)
 		if ctx.Err() != nil {

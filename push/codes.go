@@ -25,7 +25,8 @@ var Codes = []codes.Entry{
 		"not": "It was not to ring, as all mail of this mailbox that no rule matched."}},
 	{Code: codeQuiet, Text: "It was held back by the quiet hours of this device, until {until}.", Cases: map[string]string{"silent": "It was to show without a sound, because this device had quiet hours until {until}."}},
 	{Code: codeThrough, Text: "It came through quiet hours.", Cases: map[string]string{
-		"people": "It came through: the sender was one of the people who matter.", "rule": "It came through quiet hours: it was to ring loudly by rule {rule} of this mailbox, as the rules were then.",
+		"people": "It came through quiet hours: the sender was one of the people who matter.", "people_burst": "It rang by itself, although much mail came at once: the sender was one of the people who matter.",
+		"rule":      "It came through quiet hours: it was to ring loudly by rule {rule} of this mailbox, as the rules were then.",
 		"otherwise": "It came through quiet hours: mail of this mailbox that no rule matched was to ring loudly.", "attention": "It came through quiet hours, as all that needs attention."}},
 	{Code: codePerson, Text: "The sender was one of the people who matter."},
 	{Code: codeBurst, Text: "Much mail came at once: it waited to be counted in a summary."},

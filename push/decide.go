@@ -89,7 +89,7 @@ func (q question) wait(d ring.Decision, passes bool) ring.Decision {
 	case d.Verdict == ring.Held || q.kind == idlepush.KindAttention || !q.opens.After(q.now):
 		return d
 	case passes && d.Code == codePerson:
-		return decided(d, codeThrough, "people", nil)
+		return decided(d, codeThrough, "people_burst", nil)
 	case passes:
 		return d
 	}

@@ -239,7 +239,7 @@ func (l *line) arrive(f *fate, at time.Time) {
 		l.held = append(l.held, f)
 	default:
 		if f.why == codePerson && l.opens().After(at) {
-			f.why, f.which = codeThrough, "people"
+			f.why, f.which = codeThrough, "people_burst"
 		}
 		f.state, f.at, f.silent = idlepush.DeliveryDelivered, at, verdict == ring.Silent
 		l.pushed = append(l.pushed, at)

@@ -49,7 +49,7 @@ function changeAt({ account }, { device, decision: { code, params } = {} }) {
 	case "person_matters":
 		return `#/mailbox/${account}/people`;
 	case "breaks_through":
-		return { attention: `#/device/${device}/quiet`, people: `#/mailbox/${account}/people` }[params?.case] ?? `#/rules/${account}`;
+		return { attention: `#/device/${device}/quiet`, people: `#/mailbox/${account}/people`, people_burst: `#/mailbox/${account}/people` }[params?.case] ?? `#/rules/${account}`;
 	case "quiet_hours":
 		return `#/device/${device}/quiet`;
 	case "folder_not_wanted":

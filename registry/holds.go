@@ -11,34 +11,42 @@ import (
 // maxHolds bounds the deliveries that Devices.Holds looks at.
 const maxHolds = 1000
 
-// Holds returns what is held back for a device: of what there is very much, the first maxHolds of
-// each mailbox. It returns zero if there is no such device.
-func (s Devices) Holds(device string, now time.Time) (h ring.Holds, err error) {
-	err = s.db.View(func(tx *table.Tx) error {
-		q, _, err := queues.Get(tx, id(device))
-		if err != nil {
-			return err
+// Holds returns what is held back for each of the devices: of what there is very much, the first
+// maxHolds of each mailbox. It is zero of a device that does not exist.
+func (s Devices) Holds(devices []string, now time.Time) (list []ring.Holds, err error) {
+	list = make([]ring.Holds, len(devices))
+	err = s.db.View(func(tx *table.Tx) (err error) {
+		for i := 0; i < len(devices) && err == nil; i++ {
+			list[i], err = holdsOf(tx, devices[i], now)
 		}
-		for name, l := range q.Subqueues {
-			sub := subqueueKey{id(device), name}
-			of, held := sub.isHeldBack()
-			if !held || of.subqueue == clearSubqueue || l.Head == 0 || !l.isHeld(now) {
-				continue
-			}
-			rows, err := waiting.Rows(tx, table.Under(sub), maxHolds)
-			for _, d := range rows {
-				if err != nil {
-					return err
-				}
-				err = addHold(tx, &h, d, now)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return err
 	})
-	return h, err
+	return list, err
+}
+
+func holdsOf(tx *table.Tx, device string, now time.Time) (h ring.Holds, err error) {
+	q, _, err := queues.Get(tx, id(device))
+	if err != nil {
+		return h, err
+	}
+	for name, l := range q.Subqueues {
+		sub := subqueueKey{id(device), name}
+		of, held := sub.isHeldBack()
+		if !held || of.subqueue == clearSubqueue || l.Head == 0 || !l.isHeld(now) {
+			continue
+		}
+		rows, err := waiting.Rows(tx, table.Under(sub), maxHolds)
+		for _, d := range rows {
+			if err != nil {
+				return h, err
+			}
+			err = addHold(tx, &h, d, now)
+		}
+		if err != nil {
+			return h, err
+		}
+	}
+	return h, nil
 }
 
 // addHold adds a delivery that is held back.

@@ -11,6 +11,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/registry"
+	"idlepush/ring"
 )
 
 // Device is one phone or browser. Its address and keys are secret and never returned.
@@ -129,23 +130,40 @@ func (h *deviceHandlers) patched(d idlepush.Device, p devicePatch) (idlepush.Dev
 	return h.setAddress(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
-func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane) (Device, error) {
+func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane, held ring.Holds) Device {
 	out := Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
 		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: h.deviceStatus(d, lanes), params: h.transports.named(d.Transport).paramsOf(d)}
-	held, err := h.devices.Holds(d.ID, time.Now())
 	if held.Count > 0 {
 		out.Holds = &holds{held.Until.UTC(), held.Count, held.Code}
 	}
-	return out, err
+	return out
 }
 
-// view returns the device with the pause of its lane.
+// view returns the device with the pause of its lane, and with what is held back for it.
 func (h *deviceHandlers) view(d idlepush.Device) (Device, error) {
+	views, err := h.views([]idlepush.Device{d})
+	return views[d.ID], err
+}
+
+// views does what view does for several devices, and returns them by id.
+func (h *deviceHandlers) views(devices []idlepush.Device) (map[string]Device, error) {
 	lanes, err := h.devices.Lanes()
 	if err != nil {
-		return Device{}, err
+		return nil, err
 	}
-	return h.deviceOf(d, lanes)
+	ids := make([]string, len(devices))
+	for i, d := range devices {
+		ids[i] = d.ID
+	}
+	held, err := h.devices.Holds(ids, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]Device)
+	for i, d := range devices {
+		out[d.ID] = h.deviceOf(d, lanes, held[i])
+	}
+	return out, nil
 }
 
 // ownDevice returns a device of the caller. It returns registry.ErrNotFound for any other.
@@ -175,11 +193,11 @@ func (h *deviceHandlers) listDevices(_ context.Context, c caller, in *pageOf) (*
 	if err != nil {
 		return nil, err
 	}
-	lanes, err := h.devices.Lanes()
+	views, err := h.views(devices)
 	if err != nil {
 		return nil, err
 	}
-	return listOf(devices, func(d idlepush.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d idlepush.Device) (Device, error) { return h.deviceOf(d, lanes) })
+	return listOf(devices, func(d idlepush.Device) place { return placeOf(d.Created, d.ID) }, *in, func(d idlepush.Device) (Device, error) { return views[d.ID], nil })
 }
 
 func (h *deviceHandlers) getDevice(_ context.Context, c caller, in *byID) (*body[Device], error) {

@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"idlepush"
@@ -20,21 +21,58 @@ func (h History) Get(user, stable string, now time.Time) (n idlepush.Notificatio
 		if err != nil {
 			return err
 		}
-		for _, scope := range scopes {
-			row, found, err := byStableID.Row(tx, stableKey{scope.id, stable})
+		row, scope, err := seenRow(tx, scopes, stable)
+		if err != nil {
+			return err
+		}
+		if n, err = h.notification(tx, row, now); err == nil {
+			n.Mails, err = mailsOf(tx, scope, row)
+		}
+		return err
+	})
+	return n, err
+}
+
+// Some returns the notifications with these stable ids in their order, as Get does but without what
+// summaries count. Those that Get does not find are left out.
+func (h History) Some(user string, stable []string, now time.Time) (list []idlepush.Notification, err error) {
+	err = h.db.View(func(tx *table.Tx) error {
+		scopes, err := scopesOf(tx, user)
+		if err != nil {
+			return err
+		}
+		for _, one := range stable {
+			row, _, err := seenRow(tx, scopes, one)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
-			if found && !row.Value.isHidden() && row.Key.seq > scope.since {
-				if n, err = h.notification(tx, row, now); err == nil {
-					n.Mails, err = mailsOf(tx, scope, row)
-				}
+			n, err := h.notification(tx, row, now)
+			if err != nil {
 				return err
 			}
+			list = append(list, n)
 		}
-		return ErrNotFound
+		return nil
 	})
-	return n, err
+	return list, err
+}
+
+// seenRow returns the notification with that stable id, and the one of the scopes in which it is
+// seen. It returns ErrNotFound if there is none.
+func seenRow(tx *table.Tx, scopes []seenScope, stable string) (row table.Row[notificationKey, notificationRow], scope seenScope, err error) {
+	for _, scope := range scopes {
+		row, found, err := byStableID.Row(tx, stableKey{scope.id, stable})
+		if err != nil {
+			return row, scope, err
+		}
+		if found && !row.Value.isHidden() && row.Key.seq > scope.since {
+			return row, scope, nil
+		}
+	}
+	return row, scope, ErrNotFound
 }
 
 // seenScope is a scope of notifications of which a user sees those after a sequence.

@@ -212,6 +212,10 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return two(f.s.Outbox.Next(f.phone.ID, dawn.AddDate(0, 0, 8))) }},
 	{method: "History.Get", reads: "deliveries 3, notifications 1, notifications sealed 1",
 		do: func(f furnished) (any, error) { return f.s.History.Get(f.ben.ID, f.mails[2], noon) }},
+	{method: "History.Some", when: "of two, and one that she does not see", reads: "deliveries 6, notifications 2, notifications sealed 2",
+		do: func(f furnished) (any, error) {
+			return f.s.History.Some(f.ben.ID, []string{f.mails[2], "none", f.mails[1]}, noon)
+		}},
 	{method: "History.List", reads: "deliveries 22, notifications 9, notifications sealed 8",
 		do: func(f furnished) (any, error) { return two(f.s.History.List(f.ann.ID, "", 50, noon)) }},
 	{method: "Users.PublicURL",

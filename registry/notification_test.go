@@ -18,6 +18,7 @@ func TestHistory(t *testing.T) {
 	t.Run("a next that no page returned is not found", unknownNext)
 	t.Run("a page goes on behind a place that was removed", nextOfRemoved)
 	t.Run("a notification is seen by those who see its account now", seenByViewers)
+	t.Run("some are found by their ids, in that order", someByID)
 	t.Run("a delivery that nothing will send any more is shown as settled", shownAsSettled)
 	t.Run("each kind has its lifetime", kindLifetimes)
 	t.Run("a stable id follows from account, folder and UIDs alone", stableIDs)
@@ -57,6 +58,22 @@ func queueKeys(t testing.TB, s *Store, d idlepush.Device) (keys []string) {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+func someByID(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann, bob := someone(t, s, "ann"), someone(t, s, "bob")
+	ids, others := arrive(t, s, mailbox(t, s, ann, "ann@example.org"), 3, dawn), arrive(t, s, mailbox(t, s, bob, "bob@example.org"), 1, dawn)
+	list, err := s.History.Some(ann.ID, []string{ids[2], others[0], "none", ids[0]}, dawn)
+	if err != nil || len(list) != 2 || list[0].ID != ids[2] || list[1].ID != ids[0] {
+		t.Errorf("she sees %v, %v", list, err)
+	}
+	for _, n := range list {
+		if one, err := s.History.Get(ann.ID, n.ID, dawn); err != nil || !reflect.DeepEqual(n, one) {
+			t.Errorf("she sees %+v, alone it is %+v, %v", n, one, err)
+		}
+	}
 }
 
 func pagesJoin(t *testing.T) {

@@ -18,6 +18,7 @@ func TestMutes(t *testing.T) {
 	t.Run("what is muted is shown until it ends", mutesShown)
 	t.Run("a mail is muted by its id, and tells nobody its sender or subject", muteByMail)
 	t.Run("a mail says what of it can be muted", mutesOfMails)
+	t.Run("a mail says which mutes are of it", mutesOfMail)
 	t.Run("a mail of another mailbox, or that one does not see, is none", muteUnseen)
 	t.Run("a token of device scope mutes on its device", muteByToken)
 	t.Run("an app is told of a mute what its device is told of the mail", muteTold)
@@ -137,6 +138,38 @@ func mutesOfMails(t *testing.T) {
 			}
 		}
 	}
+}
+
+func mutesOfMail(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(h *testServer) {
+		ids := furnish(h)
+		path := "/accounts/" + ids["ACCOUNT"] + "/mutes"
+		answer, sameSubject := cake, cake
+		answer.From, answer.Subject, answer.Thread = "ben@example.org", "Torte", []string{"first", "fourth"}
+		sameSubject.From, sameSubject.Thread = "ben@example.org", []string{"other"}
+		mail, reply, alike := h.arrive(ids["ACCOUNT"], 2, cake), h.arrive(ids["ACCOUNT"], 3, answer), h.arrive(ids["ACCOUNT"], 4, sameSubject)
+		want := func(mail string, want ...any) {
+			h.t.Helper()
+			got, _ := h.call(h.anna.full, "GET", "/notifications/"+mail, nil, 200).body["muted"].([]any)
+			if !slices.Equal(got, want) {
+				h.t.Errorf("of it are %v, want %v", got, want)
+			}
+		}
+		want(mail)
+		until := time.Now().Add(time.Hour).UTC()
+		conversation := h.call(h.anna.full, "POST", path, object{"of": "conversation", "notification": mail}, 201).id()
+		sender := h.call(h.anna.full, "POST", path, object{"of": "sender", "notification": reply, "device": ids["DEVICE"], "until": until}, 201).id()
+		want(mail, conversation)
+		want(reply, conversation, sender)
+		want(alike, sender)
+		time.Sleep(time.Hour)
+		want(reply, conversation)
+		mailbox := h.call(h.anna.full, "POST", path, object{"of": "mailbox"}, 201).id()
+		want(alike, mailbox)
+		h.call(h.anna.full, "DELETE", path+"/"+mailbox, nil, 204)
+		want(alike)
+	})
 }
 
 func muteUnseen(t *testing.T) {

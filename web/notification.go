@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"idlepush"
@@ -42,6 +43,8 @@ type MailDetails struct {
 	Link    string    `json:"link,omitempty" doc:"mail: where to read it, by the template of its account. If another user owns the account, that user chose it: show its host before it is opened"`
 	Cleared time.Time `json:"cleared,omitzero" doc:"mail: when it was found to be read or removed elsewhere; absent: not yet"`
 	Mutes   []string  `json:"mutes,omitempty" enum:"sender,conversation,mailbox" doc:"mail and summary: what of it can be muted, with POST /accounts/{id}/mutes"`
+	Muted   []string  `json:"muted,omitempty" doc:"GET /notifications/{id} of a mail or summary: the ids of the mutes of its mailbox that are of it"`
+	Rule    int       `json:"rule,omitempty" doc:"GET /notifications/{id} of a mail: the number of the rule of its mailbox that decides about it, as the rules are now; absent: none does"`
 }
 
 // Delivery is the state of a notification on one device.
@@ -100,6 +103,7 @@ type notificationHandlers struct {
 	devices  registry.Devices
 	history  registry.History
 	codes    codes.Table
+	replay   func([]ring.Mail, idlepush.Device, string, ring.Wishes, ring.DeviceWishes, time.Time) ring.Replay
 }
 
 func (h *notificationHandlers) historyView(c caller) (v historyView, err error) {
@@ -171,15 +175,20 @@ func (v historyView) notification(n idlepush.Notification) Notification {
 	return out
 }
 
-func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in *pageOf) (*body[List[Notification]], error) {
+// notificationsOf is the input of the list of notifications: a pageOf, or ids. (Huma knows no
+// embedded type that is not exported.)
+type notificationsOf struct {
+	Limit int      `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"Maximum number of items"`
+	After string   `query:"after" doc:"next of an earlier answer"`
+	IDs   []string `query:"ids" maxItems:"100" doc:"Stable ids, with commas: only these, in this order and all at once; those that are gone are left out"`
+}
+
+func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in *notificationsOf) (*body[List[Notification]], error) {
 	view, err := h.historyView(c)
 	if err != nil {
 		return nil, err
 	}
-	found, next, err := h.history.List(c.user.ID, in.After, in.Limit, time.Now())
-	if errors.Is(err, registry.ErrNotFound) {
-		return nil, errAfter
-	}
+	found, next, err := h.find(c, *in, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +201,19 @@ func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in
 	return &body[List[Notification]]{list}, nil
 }
 
+// find returns the notifications that are asked for, and the next of a page.
+func (h *notificationHandlers) find(c caller, in notificationsOf, now time.Time) (found []idlepush.Notification, next string, err error) {
+	if len(in.IDs) > 0 {
+		found, err = h.history.Some(c.user.ID, in.IDs, now)
+		return found, "", err
+	}
+	found, next, err = h.history.List(c.user.ID, in.After, in.Limit, now)
+	if errors.Is(err, registry.ErrNotFound) {
+		err = errAfter
+	}
+	return found, next, err
+}
+
 func (h *notificationHandlers) getNotification(_ context.Context, c caller, in *byID) (*body[Notification], error) {
 	view, err := h.historyView(c)
 	if err != nil {
@@ -201,7 +223,31 @@ func (h *notificationHandlers) getNotification(_ context.Context, c caller, in *
 	if err != nil {
 		return nil, err
 	}
-	return &body[Notification]{view.notification(n)}, nil
+	out := view.notification(n)
+	if n.Account != "" && n.Kind.IsOfMail() {
+		err = h.addWishes(&out, n, c.user.ID, time.Now())
+	}
+	return &body[Notification]{out}, err
+}
+
+// addWishes adds which wishes of the user for its account are about the notification.
+func (h *notificationHandlers) addWishes(out *Notification, n idlepush.Notification, user string, now time.Time) error {
+	w, err := h.accounts.Wishes(user, n.Account)
+	if err != nil {
+		return err
+	}
+	by := func(only ring.Wishes, device string) ring.Decision {
+		return h.replay([]ring.Mail{{Folder: n.Folder, At: now, Facts: n.Facts}}, idlepush.Device{ID: device}, n.Account, only, ring.DeviceWishes{}, now).Decisions[0]
+	}
+	for _, m := range w.Mutes {
+		if by(ring.Wishes{Mutes: []ring.Mute{m}}, m.Device).Verdict == ring.Not {
+			out.Muted = append(out.Muted, m.ID)
+		}
+	}
+	if n.Kind == idlepush.KindMail {
+		out.Rule, _ = strconv.Atoi(by(ring.Wishes{Rules: w.Rules}, "").Params["rule"])
+	}
+	return nil
 }
 
 // get returns what the caller, whose view it is, may see of a notification. It returns

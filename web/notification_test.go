@@ -2,6 +2,8 @@ package web
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ func TestNotifications(t *testing.T) {
 	t.Run("a removed device is reported on another, or in the history if there is none", notificationDeviceGone)
 	t.Run("a delivery says what was decided, and an app is not shown what is not to ring", notificationDecision)
 	t.Run("what a summary counts says what held it, and the summary says what it counts", notificationSummed)
+	t.Run("a mail says which rule is about it, as the rules are now", notificationRule)
 	t.Run("the link of a mail follows the template of its account", notificationLink)
 	t.Run("a token of device scope sees no more of a mail than a rule lets its device be told", notificationCapped)
 }
@@ -222,6 +225,35 @@ func notificationDecision(t *testing.T) {
 	}
 }
 
+func notificationRule(t *testing.T) {
+	t.Parallel()
+	h := newTestServer(t)
+	ids := furnish(h)
+	mail, wishes := h.arrive(ids["ACCOUNT"], 2, cake), "/accounts/"+ids["ACCOUNT"]+"/wishes"
+	notRung := registry.Message{UID: 3, Content: idlepush.Content{Subject: "Kuchen"}, Facts: ring.Facts{Subject: "Kuchen"}, NotRung: idlepush.Reason{Code: "seen"}}
+	_, err := h.store.Mail.Record(registry.Arrival{Account: ids["ACCOUNT"], Folder: "INBOX", From: registry.Cursor{UIDValidity: 1, Next: 3}, To: registry.Cursor{UIDValidity: 1, Next: 4},
+		Mails: []registry.Message{notRung}, At: time.Now()})
+	fatal(t, err)
+	read := registry.StableID(ids["ACCOUNT"], "INBOX", 1, 3)
+	for _, row := range []struct {
+		subjects  []string // of the rules
+		otherwise string
+		want      any
+	}{{nil, "not", nil}, {[]string{"Torte"}, "silent", nil}, {[]string{"Torte", "KUCHEN", "Kuchen"}, "ring", 2.0}} {
+		var rules []object
+		for _, subject := range row.subjects {
+			rules = append(rules, object{"if": object{"subject": []string{subject}}, "then": object{"ring": "ring"}})
+		}
+		revision := h.call(h.anna.full, "GET", wishes, nil, 200).body["revision"]
+		h.call(h.anna.full, "PUT", wishes, object{"revision": revision, "people": []string{cake.From}, "rules": rules, "otherwise": object{"ring": row.otherwise}}, 200)
+		for _, id := range []string{mail, read} {
+			if got := h.call(h.anna.full, "GET", "/notifications/"+id, nil, 200).body["rule"]; got != row.want {
+				t.Errorf("by rules about %q it is rule %v, want %v", row.subjects, got, row.want)
+			}
+		}
+	}
+}
+
 func notificationSummed(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
@@ -255,5 +287,13 @@ func notificationSummed(t *testing.T) {
 		if got := h.call(token, "GET", "/notifications/"+delivery["into"].(string), nil, 200).body["mails"]; fmt.Sprint(got) != fmt.Sprint(mails) {
 			t.Errorf("%s is told that the summary counts %v, want %v", who, got, mails)
 		}
+		var got []string
+		for _, item := range h.call(token, "GET", "/notifications?limit=1&ids="+strings.Join(append(mails, "gone"), ","), nil, 200).body["items"].([]any) {
+			got = append(got, item.(map[string]any)["id"].(string))
+		}
+		if !slices.Equal(got, mails) {
+			t.Errorf("%s is shown %v of %v", who, got, mails)
+		}
 	}
+	h.call(h.anna.full, "GET", "/notifications?ids="+strings.Repeat("id,", 100)+"id", nil, 422)
 }

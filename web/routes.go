@@ -40,7 +40,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		accounts:      &accountHandlers{users: c.Users, accounts: c.Accounts, limits: l, mail: c.Mail, codes: c.Codes},
 		oauthClients:  &oauthClientHandlers{c.Logins, c.Accounts, c.OAuth, c.PublicURL, l, c.Codes},
 		devices:       &deviceHandlers{users: c.Users, accounts: c.Accounts, devices: c.Devices, limits: l, transports: c.Push.Transports, push: c.Push, codes: c.Codes},
-		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes},
+		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes, replay: c.Push.Replay},
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 		advice:        &adviceHandlers{c.Advice, g, c.Codes},
 	}

@@ -15,7 +15,7 @@ type Wishes struct {
 	Name      string   `json:"name,omitempty" maxLength:"100" doc:"Of the mailbox in titles; absent: its address"`
 	Color     string   `json:"color,omitempty" maxLength:"7" doc:"Of the mailbox, such as #1a73e8; absent: none"`
 	Sound     string   `json:"sound,omitempty" maxLength:"64" doc:"Name of a sound that the app has, such as chime.caf; none: no sound; absent: that of the device"`
-	People    []string `json:"people" required:"false" maxItems:"200" minLength:"1" maxLength:"254" doc:"Whose mail breaks through quiet hours and bursts: addresses, and domains such as @example.org"`
+	People    []string `json:"people" required:"false" maxItems:"200" minLength:"1" maxLength:"254" doc:"Whose mail breaks through quiet hours and bursts: addresses, and domains such as @example.org; of Name <address> the address is kept"`
 	Rules     []rule   `json:"rules" required:"false" maxItems:"50" doc:"The first that matches a mail decides how it rings"`
 	Otherwise *action  `json:"otherwise" required:"false" doc:"What is done with mail that no rule matches; absent: it rings"`
 }

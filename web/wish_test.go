@@ -47,7 +47,7 @@ func wishesShown(t *testing.T) {
 	if a := h.call(h.anna.full, "GET", path, nil, 200); a.raw != `{"revision":0,"people":[],"rules":[],"otherwise":{"ring":"ring"},"mutes":[]}`+"\n" {
 		t.Errorf("nobody wished for %s", a.raw)
 	}
-	put := h.call(h.anna.full, "PUT", path, fullWishes().with("color", "#1A73E8").with("people", []string{"Oma@Example.org", "@SCHOOL.example.org", "oma@example.org"}), 200)
+	put := h.call(h.anna.full, "PUT", path, fullWishes().with("color", "#1A73E8").with("people", []string{"Berta \"Oma\" Baum <Oma@Example.org>", "@SCHOOL.example.org", "oma@example.org"}), 200)
 	want := fullWishes().with("revision", put.body["revision"]).with("mutes", []any{})
 	if put.body["revision"] == 0.0 || !reflect.DeepEqual(object(put.body), want) {
 		t.Errorf("it answers %s\nwant %v", put.raw, want)

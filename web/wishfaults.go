@@ -51,10 +51,14 @@ func peopleOf(texts []string) (people []string, f faults) {
 	return people, f
 }
 
-// senderOf returns a mail address, or a domain that begins with @, in lower case. It returns "" if
-// the text is neither.
+// senderOf returns a mail address, or a domain that begins with @, in lower case. The text may be
+// one with a name before it, as mail programs copy it: Berta Baum <berta@example.org>. It returns
+// "" if the text is none of these.
 func senderOf(text string) (sender string, isAddress bool) {
 	sender = strings.ToLower(strings.TrimSpace(text))
+	if inside, closed := strings.CutSuffix(sender, ">"); closed {
+		sender = inside[strings.LastIndexByte(inside, '<')+1:]
+	}
 	at := strings.LastIndexByte(sender, '@')
 	if at < 0 || !netguard.IsHostName(sender[at+1:]) || strings.ContainsFunc(sender, unicode.IsSpace) || !cleantext.IsVisible(sender) {
 		return "", false

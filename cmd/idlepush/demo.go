@@ -253,22 +253,35 @@ func (d *demonstration) arrive(n int) error {
 	return err
 }
 
-// received prints a notification and its delay after the mail. Without a subject in it, that is the
-// last mail.
+// received prints a notification, and the delay of one mail after that. Without a subject in it,
+// that is the last mail.
 func (d *demonstration) received(address idlepush.Secret, payload []byte, at time.Time) {
-	var p struct{ Kind, Title, Body, Subject string }
-	if json.Unmarshal(payload, &p) != nil || p.Kind != string(idlepush.KindMail) {
+	var p struct {
+		Kind                 idlepush.Kind
+		Title, Body, Subject string
+		Clear                []string
+	}
+	if json.Unmarshal(payload, &p) != nil {
 		return
 	}
-	d.mu.Lock()
-	sent, known := d.appended[p.Subject]
-	if !known {
-		sent = d.last
+	text, delay := p.Title, ""
+	if p.Body != "" {
+		text += ": " + strings.ReplaceAll(p.Body, "\n", " / ")
 	}
-	d.mu.Unlock()
+	switch p.Kind {
+	case idlepush.KindClear:
+		text = fmt.Sprintf("takes away %d", len(p.Clear))
+	case idlepush.KindMail:
+		d.mu.Lock()
+		sent, known := d.appended[p.Subject]
+		if !known {
+			sent = d.last
+		}
+		d.mu.Unlock()
+		delay = fmt.Sprintf("+%3d ms", at.Sub(sent).Milliseconds())
+	}
 	phone := d.registered[address]
-	d.say("  push +%3d ms  %-11s  %-9s  %s: %s", at.Sub(sent).Milliseconds(), phone.Transport, phone.Name, p.Title,
-		strings.ReplaceAll(p.Body, "\n", " / "))
+	d.say("  push %-7s  %-11s  %-9s  %s", delay, phone.Transport, phone.Name, text)
 }
 
 func (d *demonstration) say(format string, args ...any) {

@@ -8,8 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/api"
+	"idlepush/push/fcm"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
 )
@@ -17,7 +20,35 @@ import (
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	t.Run("it shows mail and pushes", demoShowsPushes)
+	t.Run("it prints a push of each kind", demoPrintsKinds)
 	t.Run("it returns the error of a part", demoReturnsError)
+}
+
+func demoPrintsKinds(t *testing.T) {
+	t.Parallel()
+	out := new(strings.Builder)
+	d, err := newDemo(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.mailAt.Close()
+	d.close()
+	d.registered["token"] = idlepush.Device{Name: "Pixel", Transport: fcm.Name}
+	now := time.Now()
+	d.appended["Lunch?"] = now.Add(-7 * time.Millisecond)
+	for payload, want := range map[string]string{
+		`{"kind":"mail","title":"Berta: Lunch?","body":"Dumplings.\nAt noon?","subject":"Lunch?"}`: "  push +  7 ms  fcm          Pixel      Berta: Lunch?: Dumplings. / At noon?\n",
+		`{"kind":"summary","title":"2 new mails in Home"}`:                                         "  push          fcm          Pixel      2 new mails in Home\n",
+		`{"kind":"attention","title":"idlepush needs you","body":"Home"}`:                          "  push          fcm          Pixel      idlepush needs you: Home\n",
+		`{"kind":"test","title":"idlepush","body":"It works."}`:                                    "  push          fcm          Pixel      idlepush: It works.\n",
+		`{"kind":"clear","clear":["one","two"]}`:                                                   "  push          fcm          Pixel      takes away 2\n",
+	} {
+		out.Reset()
+		d.received("token", []byte(payload), now)
+		if got := out.String(); !strings.HasSuffix(got, want) {
+			t.Errorf("of %s it prints %q, want %q", payload, got, want)
+		}
+	}
 }
 
 func demoShowsPushes(t *testing.T) {

@@ -211,11 +211,7 @@ func (t *withdrawal) cancel(d table.Row[deliveryKey, deliveryRow]) error {
 	if q == nil {
 		return deliveries.Put(t.set.tx, d.Key, d.Value.withState(idlepush.DeliveryRemoved, t.set.now))
 	}
-	shown, err := t.maybeShown(d)
-	if err != nil {
-		return err
-	}
-	if shown {
+	if t.maybeShown(d) {
 		t.mayShow[d.Key.device] = true
 	} else if !t.inFlight.end(t.set, d.Key) {
 		d.Value.Withdrawn = t.set.now
@@ -276,8 +272,8 @@ func (t *withdrawal) waitsOrShown(d table.Row[deliveryKey, deliveryRow]) (waits,
 	if err != nil || q == nil {
 		return false, shown, err
 	}
-	shown, err = t.maybeShown(d)
-	return !shown, shown, err
+	shown = t.maybeShown(d)
+	return !shown, shown, nil
 }
 
 // sendClears queues clears for the devices that may show a withdrawn notification.
@@ -315,30 +311,13 @@ func clearOf(account string, stable []string, now time.Time) idlepush.Notificati
 }
 
 // maybeShown reports whether a device may show a delivery that still waits. It may if it got the
-// delivery with less content, or if no answer came to a try. It may also if the delivery is not
-// behind what an earlier run of the program may have sent; see lastUnsettled.
-func maybeShown(d table.Row[deliveryKey, deliveryRow], unsettled uint64) bool {
-	return d.Value.MaybeDelivered || !d.Value.DeliveredBefore.IsZero() || d.Key.notification.seq <= unsettled
+// delivery with less content, if no answer came to a try, or if an earlier run of the program may
+// have sent it.
+func (c *core) maybeShown(d table.Row[deliveryKey, deliveryRow]) bool {
+	return d.Value.maybeShown() || c.inFlight.isOfBefore(d.Key)
 }
 
-// lastUnsettled returns the last sequence in the subqueue that an earlier run may have sent without
-// writing the outcome. That is one of the first eight when it is first asked for.
-func (c *core) lastUnsettled(tx *table.Tx, sub subqueueKey) (seq uint64, err error) {
-	if _, held := sub.isHeldBack(); held {
-		return 0, nil // nothing is sent from there
-	}
-	first, err := waiting.Keys(tx, table.Under(sub), maxTogether)
-	if err != nil || len(first) == 0 || first[0].seq > c.began {
-		return 0, err
-	}
-	return c.inFlight.lastOfBefore(sub, min(first[len(first)-1].seq, c.began)), nil
-}
-
-// maybeShown reports whether a device may show a delivery of the withdrawal that still waits.
-func (t *withdrawal) maybeShown(d table.Row[deliveryKey, deliveryRow]) (bool, error) {
-	if maybeShown(d, 0) || d.Key.notification.seq > t.began {
-		return maybeShown(d, 0), nil
-	}
-	unsettled, err := t.lastUnsettled(t.set.tx, d.Value.subqueue(d.Key))
-	return maybeShown(d, unsettled), err
+// maybeShown reports whether the row says that its device may show it.
+func (row deliveryRow) maybeShown() bool {
+	return row.MaybeDelivered || !row.DeliveredBefore.IsZero()
 }

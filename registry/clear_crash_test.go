@@ -42,6 +42,23 @@ func TestClearAsSent(t *testing.T) {
 	}
 }
 
+// What was sent before a crash is known, whatever older mail is to ring since.
+func TestClearBehindOlder(t *testing.T) {
+	t.Parallel()
+	s, _, a, d := oldMailbox(t)
+	oldMail(t, s, a, maxTogether, false)
+	ids := arrive(t, s, a, 1, dawn)
+	first(t, s, d, dawn)
+	s = crashed(t, s)
+	if err := s.Outbox.RingOld(foundOld(t, s, maxTogether)[0], dawn); err != nil {
+		t.Fatal(err)
+	}
+	clearMail(t, s, a, 1, 1)
+	if clears, _ := clearsOf(t, s, d, dawn); !slices.Equal(clears, ids) {
+		t.Errorf("%q are taken away, want %q", clears, ids)
+	}
+}
+
 // Mail that a Clear which failed would have withdrawn is sent.
 func TestClearFails(t *testing.T) {
 	t.Parallel()

@@ -116,7 +116,7 @@ func (s *queueSet) insertCombination(n idlepush.Notification, q *queue, silent b
 
 // untriedCombination returns the last notification that Combine made for the subqueue, if it still
 // waits there and was not tried yet.
-func untriedCombination(tx *table.Tx, q *queue, sub subqueueKey, unsettled uint64) (into combinedDelivery, err error) {
+func (o Outbox) untriedCombination(tx *table.Tx, q *queue, sub subqueueKey) (into combinedDelivery, err error) {
 	stable := q.row.Subqueues[sub.subqueue].Combined
 	if stable == "" {
 		return into, nil
@@ -133,7 +133,7 @@ func untriedCombination(tx *table.Tx, q *queue, sub subqueueKey, unsettled uint6
 	if into.Value, found, err = deliveries.Get(tx, into.Key); err != nil || !found {
 		return combinedDelivery{}, err
 	}
-	if !into.Value.waits() || into.Value.Held || into.Value.Attempts > 0 || maybeShown(into.Row, unsettled) {
+	if !into.Value.waits() || into.Value.Held || into.Value.Attempts > 0 || o.maybeShown(into.Row) {
 		return combinedDelivery{}, nil
 	}
 	into.id, into.clear = stable, n.Value.Clear

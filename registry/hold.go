@@ -54,10 +54,6 @@ func (o Outbox) Decide(w Work, now time.Time, decide func(Work) ring.Decision) e
 // decideBehind holds back or skips the work and what is behind it, up to the first that is to be
 // sent.
 func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) ring.Decision) error {
-	unsettled, err := o.lastUnsettled(set.tx, w.subqueue)
-	if err != nil {
-		return err
-	}
 	for n := 0; n < maxDecided && set.opsLeft() >= decideCost; n++ {
 		at, found, err := waiting.Row(set.tx, waitingKey{w.subqueue, q.row.Subqueues[w.subqueue.subqueue].Head})
 		if err != nil || !found || n == 0 && at.Key != w.key {
@@ -72,7 +68,7 @@ func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) 
 		} else if same, err := o.isAsRead(set, q, at, w); err != nil || !same {
 			return err // Next drops it, or returns it to be decided again
 		}
-		at.Value.MaybeDelivered = at.Value.MaybeDelivered || at.Key.notification.seq <= unsettled
+		at.Value.MaybeDelivered = at.Value.MaybeDelivered || o.inFlight.isOfBefore(at.Key)
 		switch w.Decision.Verdict {
 		case ring.Held:
 			err = set.hold(q, at, w.Decision)

@@ -401,6 +401,24 @@ func heldOverRestart(t *testing.T) {
 	again := until.Add(time.Hour)
 	wantSent(t, dispatch(t, s, d, until, decides(heldUntil(again))))
 	wantSent(t, dispatch(t, s, d, again, rings), append(slices.Clone(ids[:maxTogether]), "summary 30")...)
+	// What was held then may not be on the phone either once it goes back.
+	arrive(t, s, a, 3, again)
+	later := again.Add(time.Hour)
+	wantSent(t, dispatch(t, s, d, again, decides(heldUntil(later))))
+	if _, err := s.Outbox.Combine(first(t, s, d, later), later, rings); err != nil {
+		t.Fatal(err)
+	}
+	w := first(t, s, d, later)
+	w.Decision = heldUntil(later.Add(time.Hour))
+	if err := s.Outbox.Decide(w, later, decides(w.Decision)); err != nil {
+		t.Fatal(err)
+	}
+	reopen(t, s)
+	if _, err := s.Outbox.Combine(first(t, s, d, later.Add(time.Hour)), later.Add(time.Hour), rings); err != nil {
+		t.Fatal(err)
+	}
+	clearMail(t, s, a, 1, uint32(40+maxTogether+30+1))
+	wantSent(t, dispatch(t, s, d, later.Add(time.Hour), rings), "summary 2")
 }
 
 func heldTooLong(t *testing.T) {

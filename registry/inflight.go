@@ -14,11 +14,11 @@ type inFlight struct {
 	mu      sync.Mutex
 	devices map[id]pushes
 	ending  map[*queueSet][]deliveryKey // what transactions that run take from queues
-	before  map[subqueueKey]uint64      // the last sequence that an earlier run may have sent
+	before  map[id][]uint64             // the sequences of what an earlier run may have sent; not guarded
 }
 
-// beginRun finds out what an earlier run may have sent without writing the outcome: anything,
-// unless that has ended in order.
+// beginRun finds out what an earlier run may have sent without writing the outcome: the first eight
+// of each subqueue, unless that run has ended in order. Nothing is sent from what is held back.
 func (c *core) beginRun() error {
 	inOrder := false
 	err := c.db.View(func(tx *table.Tx) (err error) {
@@ -26,15 +26,42 @@ func (c *core) beginRun() error {
 			return err
 		}
 		var row metaRow
-		if row, inOrder, err = metas.Get(tx, metaUnsettled); inOrder {
+		if row, inOrder, err = metas.Get(tx, metaUnsettled); err != nil {
+			return err
+		}
+		if inOrder {
 			c.began = row.Number
 		}
+		c.inFlight.before, c.began, err = firstWaiting(tx, c.began)
 		return err
 	})
 	if err != nil || !inOrder {
 		return err
 	}
 	return c.db.Update(func(tx *table.Tx) error { return metas.Delete(tx, metaUnsettled) })
+}
+
+// firstWaiting returns the sequences of the first eight that wait in each subqueue, but not those
+// after upTo, by device, and the last of them. It reads no row: one may be damaged.
+func firstWaiting(tx *table.Tx, upTo uint64) (first map[id][]uint64, last uint64, err error) {
+	first = make(map[id][]uint64)
+	for rest := (table.Range{}); upTo > 0; {
+		list, err := waiting.Keys(tx, rest, maxTogether)
+		if err != nil || len(list) == 0 {
+			return first, last, err
+		}
+		sub := list[0].subqueueKey
+		rest = rest.Past(sub)
+		if _, held := sub.isHeldBack(); held {
+			continue
+		}
+		for _, k := range list {
+			if k.subqueueKey == sub && k.seq <= upTo {
+				first[sub.device], last = append(first[sub.device], k.seq), max(last, k.seq)
+			}
+		}
+	}
+	return first, last, nil
 }
 
 // endRun notes that this run has ended in order: it leaves nothing unsettled but what it found. It
@@ -54,18 +81,12 @@ type pushes struct {
 }
 
 func newInFlight() *inFlight {
-	return &inFlight{devices: make(map[id]pushes), ending: make(map[*queueSet][]deliveryKey), before: make(map[subqueueKey]uint64)}
+	return &inFlight{devices: make(map[id]pushes), ending: make(map[*queueSet][]deliveryKey)}
 }
 
-// lastOfBefore returns the last sequence in the subqueue that an earlier run may have sent: seq, or
-// what it was when that was first asked for.
-func (f *inFlight) lastOfBefore(sub subqueueKey, seq uint64) uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, known := f.before[sub]; !known {
-		f.before[sub] = seq
-	}
-	return f.before[sub]
+// isOfBefore reports whether an earlier run may have sent the delivery.
+func (f *inFlight) isOfBefore(k deliveryKey) bool {
+	return slices.Contains(f.before[k.device], k.notification.seq)
 }
 
 // any reports whether a push may be on its way, or was answered and is not settled.

@@ -498,13 +498,13 @@ var calls = []call{
 
 // holdOwn holds what waits as in the run that recorded it.
 func holdOwn(f furnished, w Work) error {
-	f.s.began = 0
+	f.s.inFlight.before = nil
 	return holdWork(f.s, w, noon.Add(time.Hour), noon)
 }
 
 // combineOwn combines what holdOwn has held.
 func combineOwn(f furnished, w Work) (int, error) {
-	f.s.began = 0
+	f.s.inFlight.before = nil
 	w.subqueue.subqueue += heldBack
 	return f.s.Outbox.Combine(w, noon, rings)
 }

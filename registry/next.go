@@ -276,8 +276,7 @@ func (o Outbox) dropStale(set *queueSet, device id) error {
 		if err := set.endDelivery(q, first[0].Key, first[0].Value.withState(state, set.now)); err != nil {
 			return err
 		}
-		// What is at the head of a subqueue from which things are sent, an earlier run was sending.
-		if state == idlepush.DeliveryCleared && head <= o.began && !first[0].Value.Held {
+		if state == idlepush.DeliveryCleared && o.inFlight.isOfBefore(first[0].Key) {
 			n, _, err := notifications.Get(set.tx, first[0].Key.notification)
 			if err != nil {
 				return err

@@ -88,7 +88,7 @@ func (r *review) add(tx *table.Tx, q *queue, w Work, k deliveryKey, now time.Tim
 // takes reports whether others may go into the notification of a delivery that was held: a summary
 // that Combine has made and that no phone can show yet.
 func takes(k idlepush.Kind, code codes.Code, row deliveryRow) bool {
-	return k == idlepush.KindSummary && code == "" && row.Attempts == 0 && !row.MaybeDelivered && row.DeliveredBefore.IsZero()
+	return k == idlepush.KindSummary && code == "" && row.Attempts == 0 && !row.maybeShown()
 }
 
 // releaseCost is what the release of one delivery reads and writes at most.
@@ -105,11 +105,7 @@ func (o Outbox) release(set *queueSet, r *review) (combined int, err error) {
 		r.list = nil // an edit wants other decisions
 		return 0, nil
 	}
-	unsettled, err := o.lastUnsettled(set.tx, r.of)
-	if err != nil {
-		return 0, err
-	}
-	last, err := untriedCombination(set.tx, q, r.of, unsettled)
+	last, err := o.untriedCombination(set.tx, q, r.of)
 	if err != nil {
 		return 0, err
 	}
@@ -165,8 +161,7 @@ func (s *queueSet) apply(q *queue, d reviewed, alone bool) (ready combinedDelive
 		return ready, false, err
 	}
 	ready = combinedDelivery{Row: at, id: n.ID, clear: n.Clear, by: d.by}
-	shown := maybeShown(at, 0)
-	ready.combines = n.Kind == idlepush.KindClear || n.Kind == idlepush.KindMail && !shown && !alone
+	ready.combines = n.Kind == idlepush.KindClear || n.Kind == idlepush.KindMail && !at.Value.maybeShown() && !alone
 	ready.takes = takes(n.Kind, n.Code, at.Value)
 	return ready, true, nil
 }

@@ -10,7 +10,7 @@ import (
 
 // Replay returns how mails of the account would have rung on the device up to now, if these had
 // been the wishes when they came. It does what a Dispatcher does that sends at once, and counts no
-// mail as read.
+// mail as read. The mails are oldest first.
 func Replay(mails []ring.Mail, device idlepush.Device, account string, w ring.Wishes, on ring.DeviceWishes, burst int, now time.Time) ring.Replay {
 	r := replay{
 		question: question{account: account, wishes: foldWishes(w), device: device.ID, on: on},
@@ -18,18 +18,9 @@ func Replay(mails []ring.Mail, device idlepush.Device, account string, w ring.Wi
 		mails:    mails, facts: make([]foldedFacts, len(mails)),
 		Replay: ring.Replay{Decisions: make([]ring.Decision, len(mails)), Summed: make([]bool, len(mails))},
 	}
-	order := make([]int, len(mails))
 	for i, m := range mails {
-		order[i], r.facts[i] = i, foldFacts(m.Facts)
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		if c := mails[a].At.Compare(mails[b].At); c != 0 || mails[a].Folder != mails[b].Folder {
-			return c
-		}
-		return int(mails[a].UID) - int(mails[b].UID)
-	})
-	for _, i := range order {
-		r.endHolds(mails[i].At)
+		r.facts[i] = foldFacts(m.Facts)
+		r.endHolds(m.At)
 		r.arrive(i)
 	}
 	r.endHolds(now)

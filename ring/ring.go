@@ -111,6 +111,12 @@ func (d Decision) StaysSilent() bool { return d.Verdict == Silent && d.Until.IsZ
 // Shows reports whether something is shown, with or without a sound.
 func (v Verdict) Shows() bool { return v == Now || v == Silent }
 
+// MaxRecent and RecentAge bound the mail of the last days.
+const (
+	MaxRecent = 200
+	RecentAge = 7 * 24 * time.Hour
+)
+
 // Mail is a mail of the last days, of which it is asked how it would have rung.
 type Mail struct {
 	Folder string

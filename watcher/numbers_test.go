@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/ring"
 	"idlepush/watcher/imaptest"
 	"idlepush/watcher/oauth"
 )
@@ -55,8 +56,8 @@ func docsNumbers(t *testing.T) {
 		{"breaks in IDLE three times in a row", maxBadIdles, 3},
 		{"IDLE is tried again after 10 minutes", pollFor, 10 * time.Minute},
 		{"looks again after 1, 4 and 15 s", retryWaits[0] + retryWaits[1] + retryWaits[2], 20 * time.Second},
-		{"asks for the newest 200 mails", maxRecent, 200},
-		{"mails of the last 7 days", recentAge, 7 * 24 * time.Hour},
+		{"asks for the newest 200 mails", ring.MaxRecent, 200},
+		{"mails of the last 7 days", ring.RecentAge, 7 * 24 * time.Hour},
 		{"and takes at most 30 s", recentTime, 30 * time.Second},
 		{"between two waits, for at most 10 s", lentTime, 10 * time.Second},
 		{"made to ask at most every 5 minutes", askRest, 5 * time.Minute},

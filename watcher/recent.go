@@ -18,14 +18,9 @@ import (
 	"idlepush/watcher/wire"
 )
 
-const (
-	recentAge = 7 * 24 * time.Hour
-	maxRecent = 200
-
-	// maxDated is how many messages of a folder, from its end, are asked for their dates: the
-	// newest may lie before others that were moved there.
-	maxDated = 1000
-)
+// maxDated is how many messages of a folder, from its end, are asked for their dates: the newest
+// may lie before others that were moved there.
+const maxDated = 1000
 
 // recentMail is a mail of the last days while its facts are sought.
 type recentMail struct {
@@ -50,12 +45,12 @@ type lookback struct {
 // that of the session.
 func (w *watched) recent(ctx context.Context, conn *wire.Conn, lent bool) ([]ring.Mail, error) {
 	l := lookback{&fetcher{watched: w, reader: &reader{conn: conn, failures: w.failures}}, lent}
-	list, err := l.received(ctx, time.Now().Add(-recentAge))
+	list, err := l.received(ctx, time.Now().Add(-ring.RecentAge))
 	if err != nil {
 		return nil, err
 	}
 	l.sort(list)
-	list = list[max(0, len(list)-maxRecent):]
+	list = list[max(0, len(list)-ring.MaxRecent):]
 	if err := l.describe(ctx, list); err != nil {
 		return nil, err
 	}

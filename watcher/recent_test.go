@@ -166,7 +166,7 @@ func recentBounded(t *testing.T) {
 		synctest.Wait()
 		asked = nil
 		lines, mails := h.recentOf(t, pool)
-		if len(lines) != maxRecent || lines[0] != "9800" || lines[maxRecent-1] != "9999" || len(asked) != 1+maxRecent/batch {
+		if len(lines) != ring.MaxRecent || lines[0] != "9800" || lines[ring.MaxRecent-1] != "9999" || len(asked) != 1+ring.MaxRecent/batch {
 			t.Errorf("after %d FETCHes %d mails, %q to %q", len(asked), len(lines), lines[0], lines[len(lines)-1])
 		}
 		for i, m := range mails {

@@ -75,7 +75,7 @@ type MailConfig struct {
 	Examine func(ctx context.Context, a idlepush.Account) []idlepush.Step
 
 	// Recent returns the newest mails of the last 7 days in the watched folders of an account, at
-	// most 200, in any order. ctx bounds it. Its errors are those of Check.
+	// most 200, oldest first. ctx bounds it. Its errors are those of Check.
 	Recent func(ctx context.Context, a idlepush.Account) ([]ring.Mail, error)
 
 	// Live returns the live state of an account's session, which is not stored.

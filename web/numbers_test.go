@@ -44,8 +44,8 @@ func docsWishes(t *testing.T) {
 	checkDocs(t, "api.md", fmt.Sprintf("One person can mute %d things", ring.MaxMutes))
 	checkDocs(t, "api.md", "the newest mails of the last 7 days from the mail server, 200 at most")
 	checkDocs(t, "api.md", "A person can try 10 times, then once in six seconds.") // see trialLimit
-	if trialDays != 7 || maxTried != 200 {
-		t.Errorf("a trial looks at %d mails of %d days", maxTried, trialDays)
+	if ring.RecentAge != 7*24*time.Hour || ring.MaxRecent != 200 {
+		t.Errorf("a trial looks at %d mails of %v", ring.MaxRecent, ring.RecentAge)
 	}
 	if maxMuteDays != 366 || maxHold != 64 {
 		t.Errorf("they are %d and %d", maxMuteDays, maxHold)

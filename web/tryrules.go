@@ -152,19 +152,13 @@ func (h *wishHandlers) notified(c caller, account string) ([]idlepush.Device, er
 	}), err
 }
 
-// trialDays and maxTried bound the mails of a trial.
-const (
-	trialDays = 7
-	maxTried  = 200
-)
-
 // recent returns the newest mails of the last days that the caller may see, oldest first. None that
 // came after since is left out.
 func (h *wishHandlers) recent(ctx context.Context, c caller, a idlepush.Account, now time.Time) (mails []ring.Mail, since time.Time, err error) {
 	if a.Damaged() {
 		return nil, since, problem(http.StatusConflict, "account_damaged")
 	}
-	since = now.AddDate(0, 0, -trialDays)
+	since = now.Add(-ring.RecentAge)
 	if shared, err := h.accounts.accounts.SeenSince(c.user.ID, a.ID); err != nil {
 		return nil, since, err
 	} else if shared.After(since) {
@@ -174,9 +168,8 @@ func (h *wishHandlers) recent(ctx context.Context, c caller, a idlepush.Account,
 		return nil, since, h.accounts.loginProblem(err)
 	}
 	mails = slices.DeleteFunc(mails, func(m ring.Mail) bool { return m.At.Before(since) })
-	slices.SortStableFunc(mails, func(a, b ring.Mail) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.UID, b.UID)) })
-	if len(mails) >= maxTried {
-		mails = mails[len(mails)-maxTried:]
+	if len(mails) >= ring.MaxRecent {
+		mails = mails[len(mails)-ring.MaxRecent:]
 		since = mails[0].At
 	}
 	return mails, since, nil

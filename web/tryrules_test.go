@@ -230,7 +230,7 @@ func trialBounds(t *testing.T) {
 		}
 		mails = nil
 		for i := range 201 {
-			mails = append(mails, ring.Mail{UID: uint32(i), At: now.Add(-time.Duration(i) * time.Minute)})
+			mails = append(mails, ring.Mail{UID: uint32(i), At: now.Add(time.Duration(i-200) * time.Minute)})
 		}
 		h.hasRecent(mails...)
 		a := h.call(h.anna.full, "POST", trying(ids), object{}, 200)

@@ -228,7 +228,7 @@ func (s *Server) documentCodes(t codes.Table) {
 	for _, c := range t.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
-	for _, name := range []string{"AccountStatus", "ConsentView", "Decision", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Holds", "Lane", "Notice", "Notification", "Problem", "Tested", "TriedMail", "Waited"} {
+	for _, name := range []string{"AccountStatus", "BrokenPromise", "ConsentView", "Decision", "Delivery", "DeviceStatus", "ExaminedStep", "FieldError", "Hint", "Holds", "Lane", "Notice", "Notification", "Problem", "Tested", "TriedMail", "Waited"} {
 		p := schemas[name].Properties["code"]
 		p.Type, p.Ref = "", "#/components/schemas/Code"
 	}

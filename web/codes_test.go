@@ -8,6 +8,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/promise"
 	"idlepush/push"
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
@@ -35,7 +36,7 @@ var testCodes = []codes.Entry{
 }
 
 // allCodes are those of the program, so that testdata/openapi.json is its contract.
-var allCodes = codes.Join(Codes, idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
+var allCodes = codes.Join(Codes, idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, promise.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
 
 // told returns the sentence of an outcome.
 func told(o registry.Outcome) string { return allCodes.Sentence(o.Code, o.Params) }

@@ -11,6 +11,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/netguard"
+	"idlepush/promise"
 	"idlepush/registry"
 	"idlepush/ring"
 )
@@ -52,6 +53,9 @@ type Config struct {
 	// Metrics answers GET /metrics, which is for the admin token and tokens of admins. It may be
 	// nil.
 	Metrics http.Handler
+
+	// Broken returns the promises that are broken now.
+	Broken func() []promise.Broken
 
 	// Ready returns the reason why the server cannot work, or nil if it can.
 	Ready func() error

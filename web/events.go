@@ -58,7 +58,7 @@ func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *regist
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would buffer the events
 	ticker := time.NewTicker(keepaliveInterval)
 	defer ticker.Stop()
-	for text := ": listening\n\n"; ; text = ": alive\n\n" {
+	for text := ": listening\n\n"; ; text = "event: alive\ndata:\n\n" {
 		changes := l.Take() // before who listens is checked: nothing that comes later
 		if _, err := h.guard.authenticate(r, full|given); err != nil {
 			return
@@ -88,7 +88,7 @@ func (h *eventHandlers) stream(r *http.Request, w http.ResponseWriter, l *regist
 // describeEvents documents the content of the stream, which huma cannot know.
 func describeEvents(doc *huma.OpenAPI) {
 	schema := doc.Components.Schemas.Schema(reflect.TypeFor[Event](), true, "")
-	doc.Paths["/events"].Get.Responses["200"] = &huma.Response{Description: "Events named change, each with one such object as its data",
+	doc.Paths["/events"].Get.Responses["200"] = &huma.Response{Description: "Events named change, each with one such object as its data; and at least every 25 s one named alive, as long as the server is there",
 		Content: map[string]*huma.MediaType{"text/event-stream": {Schema: schema}}}
 }
 

@@ -161,6 +161,9 @@ func eventsKeepalive(t *testing.T) {
 		time.Sleep(4 * time.Minute)
 		close(stop)
 		streaming.Wait()
+		if beat := "event: alive\ndata:\n\n"; w.last != beat {
+			t.Errorf("a keepalive is %q, want %q, which a page can hear", w.last, beat)
+		}
 		if w.flushed != 10 {
 			t.Errorf("%d keepalives in four minutes, want 10: at once, and every 25 s", w.flushed)
 		}
@@ -171,9 +174,14 @@ func eventsKeepalive(t *testing.T) {
 type beats struct {
 	header  http.Header
 	flushed int
+	last    string
 }
 
-func (b *beats) Header() http.Header         { return b.header }
-func (b *beats) Write(p []byte) (int, error) { return len(p), nil }
-func (b *beats) WriteHeader(int)             {}
-func (b *beats) Flush()                      { b.flushed++ }
+func (b *beats) Header() http.Header { return b.header }
+func (b *beats) WriteHeader(int)     {}
+func (b *beats) Flush()              { b.flushed++ }
+
+func (b *beats) Write(p []byte) (int, error) {
+	b.last = string(p)
+	return len(p), nil
+}

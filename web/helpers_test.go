@@ -17,6 +17,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/promise"
 	"idlepush/registry"
 	"idlepush/registry/registrytest"
 	"idlepush/registry/testenv"
@@ -93,6 +94,7 @@ type testServer struct {
 	tested  int // test pushes sent
 	tried   int // logins tried
 	ready   error
+	broken  []promise.Broken
 	recent  func(ctx context.Context, a idlepush.Account) ([]ring.Mail, error)
 	signIn  func(a idlepush.Account, redirect, state string) (SignIn, error)
 	stop    chan struct{}
@@ -248,6 +250,11 @@ func (h *testServer) config() Config {
 				return h.preview(d)
 			}},
 		Stopping: h.stop,
+		Broken: func() []promise.Broken {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.broken
+		},
 		Ready: func() error {
 			h.mu.Lock()
 			defer h.mu.Unlock()

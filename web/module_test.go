@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,14 +22,18 @@ func runModule(t *testing.T, module, function string, in, out any) {
 	}
 	text, err := json.Marshal(in)
 	fatal(t, err)
+	page := t.TempDir()
+	fatal(t, os.CopyFS(page, os.DirFS("page")))
+	fatal(t, os.WriteFile(filepath.Join(page, "package.json"), []byte(`{"type":"module"}`), 0o600))
 	cmd := exec.Command(node, "--input-type=module", "-e", `
 		import fs from "node:fs";
 		import vm from "node:vm";
 		globalThis.self = globalThis;
 		vm.runInThisContext(fs.readFileSync("page/texts.js", "utf8"));
 		self.speak = (language) => Object.defineProperty(globalThis, "navigator", { value: { language }, configurable: true });
-		const page = await import("data:text/javascript," + encodeURIComponent(fs.readFileSync("page/`+module+`", "utf8")));
-		console.log(JSON.stringify(await (`+function+`)(page, JSON.parse(fs.readFileSync(0, "utf8")))));`)
+		const page = await import("`+filepath.ToSlash(filepath.Join(page, module))+`");
+		fs.writeSync(1, JSON.stringify(await (`+function+`)(page, JSON.parse(fs.readFileSync(0, "utf8")))));
+		process.exit();`) // a timer of the page would keep it alive
 	cmd.Stdin, cmd.Stderr = strings.NewReader(string(text)), os.Stderr
 	text, err = cmd.Output()
 	fatal(t, err)

@@ -180,7 +180,7 @@ var operations = strings.Fields(`
 	post/login/passkey post/passkeys/challenge post/passkeys/options get/passkeys post/passkeys patch/passkeys/{id} delete/passkeys/{id}
 	get/sessions delete/sessions/{id}
 	get/users get/users/names post/users patch/users/{id} delete/users/{id}
-	get/advice get/invites post/invites delete/invites/{id} post/invites/look post/invites/accept
+	get/advice get/state get/invites post/invites delete/invites/{id} post/invites/look post/invites/accept
 	get/tokens post/tokens delete/tokens/{id}
 	post/accounts/discover post/accounts/check get/accounts post/accounts get/accounts/{id} get/accounts/{id}/folders post/accounts/{id}/examine patch/accounts/{id} delete/accounts/{id}
 	get/accounts/{id}/wishes put/accounts/{id}/wishes post/accounts/{id}/mutes delete/accounts/{id}/mutes/{mute} post/accounts/{id}/rules/try

@@ -30,6 +30,7 @@ type handlers struct {
 	events        *eventHandlers
 	advice        *adviceHandlers
 	wishes        *wishHandlers
+	state         *stateHandlers
 }
 
 func newHandlers(c Config, g *guard, l *limits) *handlers {
@@ -43,6 +44,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		notifications: &notificationHandlers{accounts: c.Accounts, devices: c.Devices, history: c.History, codes: c.Codes, replay: c.Push.Replay},
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 		advice:        &adviceHandlers{c.Advice, g, c.Codes},
+		state:         &stateHandlers{c.Accounts, c.Devices, c.Mail.Live, c.Broken, c.Codes},
 	}
 	h.consents = &consentHandlers{logins: c.Logins, accounts: h.accounts, clients: h.oauthClients, publicURL: c.PublicURL, log: c.Log, work: make(chan work), ended: make(chan struct{})}
 	h.accounts.consents = h.consents
@@ -101,6 +103,7 @@ func (s *Server) routes(h *handlers, c Config) {
 	add(s, route{full | admin, "POST /tokens", "createToken", 201, "Create a bearer token, which is shown only once; full scope wants proof, and the admin token makes only device scope"}, h.tokens.createToken)
 	add(s, route{full, "DELETE /tokens/{id}", "deleteToken", 204, "End a bearer token, and the sessions, tokens, invites and devices that were made by it"}, h.tokens.deleteToken)
 
+	add(s, route{full | given | admin, "GET /state", "getState", 200, "Whether all is well: what of one's own does not work as it should, and since when"}, h.state.getState)
 	s.mailRoutes(h)
 
 	s.deviceRoutes(h)

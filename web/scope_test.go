@@ -49,6 +49,7 @@ var admissions = []admission{
 	{"PATCH /users/USER", object{"admin": true}, 401, 403, 200, 403, 200, true},
 	{"DELETE /users/USER", nil, 401, 403, 204, 403, 204, false},
 	{"GET /advice", nil, 401, 403, 200, 403, 200, false},
+	{"GET /state", nil, 401, 403, 200, 200, 200, false},
 	{"GET /invites", nil, 401, 403, 200, 200, 403, false},
 	{"POST /invites", object{"for": "person"}, 401, 403, 201, 403, 422, true},
 	{"POST /invites", object{"for": "device"}, 401, 403, 201, 201, 422, true},

@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"idlepush/push/pushtest/sendertest": {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/services":   {}, // only tests
 	"idlepush/push/pushtest/mozilla":    {"idlepush", "idlepush/push/pushtest"},
-	"idlepush/web":                      {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/ring"},
+	"idlepush/web":                      {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/netguard", "idlepush/promise", "idlepush/registry", "idlepush/ring"},
 	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},

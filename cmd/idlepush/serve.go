@@ -49,7 +49,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age})
 	group, ctx := errgroup.WithContext(ctx)
 	forPrometheus := figures.Handler(log)
-	api, err := s.handler(ctx, store, dispatcher, pool, c.clients, forPrometheus, log)
+	api, err := s.handler(ctx, store, dispatcher, pool, house, c.clients, forPrometheus, log)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/promise"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/ring"
@@ -21,7 +22,7 @@ import (
 
 // handler returns the API and the page, with what they need of the other packages. Their event
 // streams end with ctx.
-func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, clients *oauthClients, figures http.Handler, log *slog.Logger) (*web.Server, error) {
+func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, house *house, clients *oauthClients, figures http.Handler, log *slog.Logger) (*web.Server, error) {
 	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
 		return nil, err
@@ -42,6 +43,7 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 		PublicURL: func() string { return s.public(store) },
 		Stopping:  ctx.Done(),
 		Ready:     store.Ready,
+		Broken:    func() []promise.Broken { return house.broken(time.Now()) },
 		Metrics:   figures,
 	}), nil
 }

@@ -1,4 +1,5 @@
 import { reason } from "./reason.js";
+import { heard, silent } from "./silence.js";
 
 const { isProxyError, texts } = self;
 
@@ -30,8 +31,10 @@ export async function call(method, path, body) {
 			body: body === undefined ? undefined : JSON.stringify(body),
 		});
 	} catch {
+		silent();
 		throw new Problem(0, "offline", texts.offline);
 	}
+	isProxyError(response.status) ? silent() : heard();
 	const text = await response.text();
 	let answer;
 	try {

@@ -1,11 +1,27 @@
+import { heard, silent } from "./silence.js";
+
+// In ms. The server sends something every 25 s; a stream that a proxy cuts is there again sooner.
+const beatWait = 60_000;
+const cutWait = 10_000;
+
 // listen calls changed with the kinds of changes on the server, once for changes that come
-// together. After the stream was interrupted it calls changed with "all". It runs until the
+// together. It says when the server is silent. After the stream was interrupted it calls changed with "all". It runs until the
 // returned function is called. It calls refused if the server refuses the stream.
 export function listen(changed, refused) {
 	const kinds = new Set();
 	let timer;
 	let interrupted = false;
 	let source;
+	let silence; // timer
+	const beat = () => {
+		heard();
+		clearTimeout(silence);
+		silence = setTimeout(() => {
+			silent();
+			interrupted = true;
+			update();
+		}, beatWait);
+	};
 	const collect = (kind) => {
 		kinds.add(kind);
 		timer ??= setTimeout(() => {
@@ -17,8 +33,13 @@ export function listen(changed, refused) {
 	};
 	const connect = () => {
 		source = new EventSource("/api/v1/events");
-		source.addEventListener("change", (event) => collect(JSON.parse(event.data).kind));
+		source.addEventListener("change", (event) => {
+			beat();
+			collect(JSON.parse(event.data).kind);
+		});
+		source.addEventListener("alive", beat);
 		source.addEventListener("open", () => {
+			beat();
 			if (interrupted) {
 				collect("all");
 			}
@@ -26,8 +47,11 @@ export function listen(changed, refused) {
 		});
 		source.addEventListener("error", () => {
 			interrupted = true;
+			clearTimeout(silence);
 			if (source.readyState === EventSource.CLOSED) {
-				refused();
+				refused(); // which asks whether the server is there
+			} else {
+				silence = setTimeout(silent, cutWait);
 			}
 		});
 	};
@@ -36,6 +60,7 @@ export function listen(changed, refused) {
 	const update = () => {
 		source?.close();
 		source = undefined;
+		clearTimeout(silence);
 		if (document.visibilityState === "visible") {
 			connect();
 		} else {
@@ -47,6 +72,7 @@ export function listen(changed, refused) {
 	return () => {
 		document.removeEventListener("visibilitychange", update);
 		source?.close();
+		clearTimeout(silence);
 		clearTimeout(timer);
 	};
 }

@@ -1,7 +1,7 @@
 // The service worker shows every push, and the offline page. It caches nothing else.
 importScripts("/texts.js", "/remember.js", "/proxy.js");
 
-const offline = ["/offline.html", "/offline.js", "/texts.js", "/proxy.js", "/style.css", "/icon.svg"];
+const offline = ["/offline.html", "/offline.js", "/silence.js", "/age.js", "/dom.js", "/texts.js", "/proxy.js", "/style.css", "/icon.svg"];
 
 self.addEventListener("install", (event) => {
 	event.waitUntil(caches.open("offline").then((cache) => cache.addAll(offline.map((path) => new Request(path, { cache: "reload" })))).then(() => self.skipWaiting()));

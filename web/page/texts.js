@@ -58,6 +58,7 @@ self.texts = {
 	muteFailed: "It could not be muted. Open idlepush to try again.",
 	offlineTitle: "No connection",
 	offline: "The server cannot be reached. Check your connection, then try again.",
+	silent: (since) => since ? `The server has been silent since ${since}.` : "The server is silent.",
 	tryAgain: "Try again",
 
 	// Everywhere
@@ -129,6 +130,13 @@ self.texts = {
 	// Mailboxes
 	mailboxesTitle: "Mailboxes",
 	noMailboxes: "No mailbox is watched yet.",
+	house: "Is all well?",
+	well: (heard, mailboxes, devices) => [
+		...heard ? [mailboxes === 1 ? "All is well: the mailbox was heard from " : `All is well: ${mailboxes} mailboxes are watched, the quietest was heard from `, heard] : ["Nothing is known to be broken, but not every mailbox was looked at yet"],
+		", and ", devices === 0 ? "no device rings yet" : devices === 1 ? "1 device rings" : `${devices} devices ring`, ".",
+	],
+	broken: (what, age) => [what, " This began ", age, "."],
+	brokenForOthers: (count) => count === 1 ? "1 thing is broken for other people." : `${count} things are broken for other people.`,
 	noDeviceLeft: "No device of yours rings any more",
 	noticeTitle: "Please note",
 	passwordGiven: "An admin chose your password, and knows it. Choose one of your own.",

@@ -20,8 +20,10 @@ func updatesConnectionLost(t *testing.T) {
 	s, p := openFurnished(t, b)
 	p.Wait(t, "the service worker is there", `() => navigator.serviceWorker.ready.then(r => r.active.state === "activated")`)
 	s.Stop(t)
+	p.WaitText(t, "The server has been silent since ")
 	p.Reload(t)
 	p.WaitText(t, "No connection")
+	p.WaitText(t, "The server has been silent since ")
 	checkSizes(t, p)
 	for _, e := range b.TakeErrors() {
 		if !strings.Contains(e, "Failed to load resource") && !strings.Contains(e, "ERR_") {
@@ -30,6 +32,7 @@ func updatesConnectionLost(t *testing.T) {
 	}
 	s.Start(t) // the page notices
 	p.WaitText(t, "anna@example.org")
+	p.Wait(t, "it is said no more that the server is silent", `() => document.getElementById("silence").textContent === ""`)
 }
 
 func updatesDuringNavigation(t *testing.T) {

@@ -9,9 +9,9 @@ import { mailboxState } from "./state.js";
 const { texts } = self;
 
 export async function mailboxes() {
-	const [list, ringing, { notice, password_given: given }, offers] = await Promise.all([all("/accounts"), support(), call("GET", "/me"), all("/offers")]);
+	const [list, ringing, { notice, password_given: given }, offers, state] = await Promise.all([all("/accounts"), support(), call("GET", "/me"), all("/offers"), call("GET", "/state")]);
 	const others = list.some(({ owner }) => owner !== session.user.id) ? await all("/users/names") : [];
-	const node = offers.map(offered);
+	const node = [house(state), ...offers.map(offered)];
 	if (given) {
 		node.push(el("p", { class: "card row" }, texts.passwordGiven, el("a", { class: "button", href: "#/me" }, texts.changeOwnPassword)));
 	}
@@ -25,7 +25,22 @@ export async function mailboxes() {
 		node.push(el("p", {}, texts.noMailboxes));
 	}
 	node.push(el("div", { class: "buttons" }, el("a", { class: "button", href: "#/add" }, texts.addMailbox)));
-	return { title: texts.mailboxesTitle, node, on: ["account", "offer", "user"] };
+	return { title: texts.mailboxesTitle, node, on: ["account", "device", "offer", "user"] };
+}
+
+// house says whether all is well, or what is not, with a way to what it is about.
+function house({ well, mailboxes, heard, devices, broken, others }) {
+	if (mailboxes === 0) {
+		return [];
+	}
+	const told = broken.map((it) => {
+		const to = it.account ? `#/mailbox/${it.account}` : it.device && `#/device/${it.device}`;
+		const why = texts.stateReason(reason(it, it.reason));
+		return el("p", { class: "state bad" }, texts.broken(to ? el("a", { href: to }, why) : why, age(it.since)));
+	});
+	return el("section", { id: "house", "aria-label": texts.house },
+		well ? el("p", { class: `state ${heard && devices > 0 ? "good" : "warn"}` }, texts.well(heard && age(heard), mailboxes, devices)) : told,
+		others > 0 && el("p", { class: "state bad" }, el("a", { href: "#/people" }, texts.brokenForOthers(others))));
 }
 
 // lost are the codes of notices that the last device is gone.

@@ -45,6 +45,11 @@ export function tick(type, name, value, label, checked, more = "", attributes = 
 		el("label", { for: id }, label, more && el("span", { class: "hint" }, more)));
 }
 
+// part creates a part of a view that can be unfolded by its title.
+export function part(title, attributes, ...node) {
+	return el("details", attributes, el("summary", {}, title), node);
+}
+
 // button creates a button that runs act on a click and is disabled until act is done. An error is
 // announced.
 export function button(text, act, attributes = {}) {

@@ -9,6 +9,14 @@ const listed = (names) => new Intl.ListFormat(self.texts.language).format(names)
 const either = (names) => new Intl.ListFormat(self.texts.language, { type: "disjunction" }).format(names);
 const quoted = (parts) => either(parts.map((part) => `“${part}”`));
 
+// lasting says how long something took, in numbers that are rounded so.
+function lasting(seconds, round) {
+	if (seconds < 60) {
+		return `${seconds < 10 ? round(seconds * 10) / 10 : round(seconds)} s`;
+	}
+	return seconds < 5400 ? `${round(seconds / 60)} min` : `${round(seconds / 3600)} h`;
+}
+
 const times = (count) => count === 1 ? "once" : `${count} times`;
 
 // locale returns the locale of times and dates. It is the browser's, if that has the language of the
@@ -460,21 +468,28 @@ self.texts = {
 	ruleDown: "Down",
 	ruleAbout: (what, sentence) => `${what}: ${sentence}`,
 	ruleAdd: "Add a rule",
+	ruleBefore: (sentence) => `The new rule stands before the one that was about this mail: “${sentence}”`,
+	ruleLast: "No other rule is about this mail, so the new one stands last.",
 	rulesNone: "There is no rule yet: all mail rings.",
 	rulesUnsaved: "Not saved yet.",
 	rulesOtherwise: "Otherwise",
 	rulesEmpty: "A condition says nothing yet. Complete or remove it.",
 	tryTitle: "What would it have done?",
-	tryText: "Looks at the mail of the last 7 days, and says what would have rung with these rules. Quiet hours, mutes and people who matter count as you have them today, also for mail that came before you chose them. Nothing is stored.",
+	tryText: "Looks at the mail of the last 7 days, and says what would have rung. For the whole week it takes the rules, people who matter, mutes and quiet hours of today, with what you change here: what really happened is in Activity. Nothing is stored.",
 	tryNow: "Try it on last week",
 	trying: "Looking at last week's mail…",
-	tried: (before, after) => `${after === 0 ? "It would not have rung" : `It would have rung ${times(after)}`}${before === after ? ", with or without the change" : after === 0 ? ` at all, instead of ${times(before)}` : ` instead of ${before}`}.`,
+	tryMailbox: "Mailbox",
+	// How often a device would have rung before and after the change, and whether there is one.
+	tried: (before, after, isChanged) => {
+		const rings = after === 0 ? "It would not have rung" : `It would have rung ${times(after)}`;
+		return before === after ? `${rings}${isChanged ? ", with or without the change" : ""}.` : `${rings}${after === 0 ? ` at all, instead of ${times(before)}` : ` instead of ${before}`}.`;
+	},
 	triedOn: (device, sentence) => `${device}: ${sentence}`,
 	triedNone: "No mail has come in this time.",
 	triedSince: (since, count) => `${count === 1 ? "1 mail" : `${count} mails`} since ${since}`,
-	triedOnlyChanges: "Only mail that the change is about",
-	triedNoChange: "No mail would have rung differently.",
-	triedStale: "The rules have changed since. Try them again.",
+	triedChanges: (count) => count === 0 ? "No mail would have done something else." : `${count === 1 ? "1 mail" : `${count} mails`} would have done something else:`,
+	triedOthers: "The others:",
+	triedStale: "This has changed since. Try it again.",
 	triedOne: (device, after) => `${device}: ${after}.`,
 	triedChanged: (device, after, before) => `${device}: ${after}. Before: ${before}.`,
 	tryVerdicts: { now: () => "rings", held: (until) => `waits until ${until}`, silent: () => "is shown without a sound", not: () => "is not shown" },
@@ -563,7 +578,11 @@ self.texts = {
 	searchButton: "Search",
 	searchLooking: "Searching…",
 	searchFound: (count) => count === 0 ? "No mail of the last 7 days has these words in its sender or subject." : count === 1 ? "1 mail" : `${count} mails`,
-	after: (seconds) => seconds < 60 ? ` after ${seconds < 10 ? Math.max(0.1, Math.round(seconds * 10) / 10) : Math.round(seconds)} s` : ` after ${seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`}`,
+	after: (seconds) => seconds < 0.1 ? " at once" : ` after ${lasting(seconds, Math.round)}`,
+	within: (seconds) => seconds < 0.1 ? " at once" : ` within ${lasting(seconds, Math.ceil)}`,
+	these: listed,
+	// Devices that did the same, of so many.
+	onDevices: (names, of) => names.length < of || of === 1 ? listed(names) : of === 2 ? "Both devices" : `All ${of} devices`,
 	attentionKind: "Needs attention",
 	clearKind: "Read or removed elsewhere",
 	mailTitle: "Mail",

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,15 +116,8 @@ func TestActivityDeliveries(t *testing.T) {
 		delivery["device"], delivery["name"], delivery["attempts"] = "phone", "Phone", 0
 		return object{"id": id, "kind": "mail", "account": "a", "folder": "INBOX", "at": until, "expires": until, "from": id, "deliveries": []object{delivery}}
 	}
-	summary := object{"id": "sum", "kind": "summary", "account": "a", "at": until, "expires": until, "count": 12, "mails": []string{"counted"}, "deliveries": []object{}}
-	p.Eval(t, nil, `answers => {
-		const real = self.fetch;
-		self.fetch = async (...request) => {
-			const path = Object.keys(answers).find((end) => String(request[0]).endsWith(end));
-			return path ? Response.json(answers[path]) : real(...request);
-		};
-		location.hash = "#/activity";
-	}`, object{"/notifications?limit=50": object{"items": []object{
+	summary := object{"id": "sum", "kind": "summary", "account": "a", "at": until, "expires": until, "count": 12, "mails": []string{"counted", "other"}, "deliveries": []object{}}
+	answer(t, p, object{"/notifications?limit=50": object{"items": []object{
 		mail("held", object{"state": "pending", "until": until}), mail("waiting", object{"state": "pending"}), mail("counted", object{"state": "combined", "at": until, "into": "sum"}),
 		mail("quiet", object{"state": "pending", "until": until, "decision": object{"verdict": "held", "until": until, "code": "quiet_hours", "params": object{"until": "07:00"}, "text": "It was held back."}}),
 		mail("ruled", object{"state": "skipped", "decision": object{"verdict": "not", "code": "rule", "params": object{"case": "not", "rule": "2"}, "text": "It was not to ring.", "outdated": true}}),
@@ -131,14 +125,16 @@ func TestActivityDeliveries(t *testing.T) {
 		mail("silent", object{"state": "delivered", "at": until, "decision": object{"verdict": "silent", "code": "otherwise", "params": object{"case": "silent"}, "text": "It was to show without a sound."}}),
 		mail("alone", object{"state": "delivered", "at": until, "decision": object{"verdict": "now", "code": "person_matters", "text": "The sender was one.", "waited": object{"code": "quiet_hours", "since": until, "until": until}}}),
 		mail("summed", object{"state": "combined", "at": until, "decision": object{"verdict": "now", "waited": object{"code": "quiet_hours", "since": until, "until": until}}}),
-	}}, "/notifications/sum": summary, "/notifications/counted": mail("counted", object{"state": "combined", "at": until, "into": "sum"}),
+	}}, "/notifications/sum": summary,
+		"/notifications?ids=counted,other": object{"items": []object{mail("counted", object{"state": "combined", "at": until, "into": "sum"}), mail("other", object{"state": "combined", "at": until, "into": "sum"})}},
 		"/devices?limit=200": object{"items": []object{{"id": "phone", "name": "Phone", "transport": "fcm", "holds": object{"until": until, "count": 4, "code": "quiet_hours"},
 			"status": object{"state": "proven", "since": until}}}}})
+	p.Eval(t, nil, `() => { location.hash = "#/activity"; }`)
 	p.WaitText(t, "Phone: in a summary at ")
 	var clock string
 	p.Eval(t, &clock, `async until => (await import("/age.js")).clock(until)`, until)
 	for _, want := range []string{"Phone: in a summary at " + clock + ".", "Phone: quiet until " + clock + ".", "Phone: not shown, by rule 2 (changed since).", "Phone: not shown, as the sender was muted.",
-		"Phone: shown without a sound after 0.1 s, as no rule matched.", "Phone: rang after 0.1 s, after quiet hours until " + clock + ", as its sender matters.", "Phone: in a summary at " + clock + ", after quiet hours until " + clock + ".", "Phone: waits until " + clock + ", because it has rung often within a minute", "Phone: waiting"} {
+		"Phone: shown without a sound at once, as no rule matched.", "Phone: rang at once, after quiet hours until " + clock + ", as its sender matters.", "Phone: in a summary at " + clock + ", after quiet hours until " + clock + ".", "Phone: waits until " + clock + ", because it has rung often within a minute", "Phone: waiting"} {
 		p.WaitText(t, want)
 	}
 	links := make(map[string]string)
@@ -150,9 +146,67 @@ func TestActivityDeliveries(t *testing.T) {
 	p.Click(t, "Phone: in a summary at "+clock)
 	p.WaitText(t, "12 new mails")
 	p.Wait(t, "the summary lists its mails, as links", `() => [...document.querySelectorAll("main li a")].some((a) => a.getAttribute("href") === "#/mail/counted" && a.textContent === "counted")`)
+	p.Wait(t, "it has asked for them once", `() => self.asked.filter((path) => /other|counted/.test(path)).length === 1`)
 	p.Eval(t, nil, `() => { location.hash = "#/devices"; }`)
 	p.WaitText(t, "Quiet until "+clock+": 4 mails wait.")
 	checkSizes(t, p)
+}
+
+// TestDevicesTogether has Activity say once what is the same on several devices, and the page of a
+// mail name each of them.
+func TestDevicesTogether(t *testing.T) {
+	t.Parallel()
+	_, p := openFurnished(t, browsertest.Chromium(t))
+	at := time.Now().UTC()
+	on := func(name string, after time.Duration, more object) object {
+		d := object{"device": name, "name": name, "attempts": 1, "state": "delivered", "at": at.Add(after)}
+		maps.Copy(d, more)
+		return d
+	}
+	quiet := object{"state": "pending", "until": at.Add(time.Hour), "decision": object{"verdict": "held", "code": "quiet_hours", "until": at.Add(time.Hour)}}
+	skipped := object{"state": "skipped", "decision": object{"verdict": "not", "code": "rule", "params": object{"case": "not", "rule": "2"}}}
+	mail := func(id string, deliveries ...object) object {
+		return object{"id": id, "kind": "mail", "account": "a", "folder": "INBOX", "at": at, "expires": at.Add(time.Hour), "from": id, "deliveries": deliveries}
+	}
+	const ms = time.Millisecond
+	slow := mail("slow", on("A", 210*ms, nil), on("B", 340*ms, nil), on("C", 1200*ms, nil))
+	answer(t, p, object{"/notifications?limit=50": object{"items": []object{
+		mail("fast", on("A", 0, nil), on("B", 99*ms, nil)), slow, mail("none", on("A", 0, skipped), on("B", 0, skipped), on("C", 0, skipped)),
+		mail("mixed", on("A", 60*ms, nil), on("B", 0, quiet), on("C", 2300*ms, nil), on("D", 0, quiet)), mail("one", on("A", 640*ms, nil)),
+	}}, "/notifications/slow": slow, "/notifications/fast": mail("fast", on("A", 0, nil), on("B", 99*ms, nil))})
+	p.Eval(t, nil, `() => { location.hash = "#/activity"; }`)
+	p.WaitText(t, "Both devices: rang at once.")
+	var said map[string][]string
+	p.Eval(t, &said, `() => Object.fromEntries([...document.querySelectorAll("li.card")].map((card) => [card.id, [...card.querySelectorAll("li")].map((line) => line.innerText.replace(/quiet until .*/, "quiet."))]))`)
+	want := map[string][]string{"fast": {"Both devices: rang at once."}, "slow": {"All 3 devices: rang within 1.2 s."}, "none": {"All 3 devices: not shown, by rule 2. Change this"},
+		"mixed": {"A and C: rang within 2.3 s.", "B: quiet.", "D: quiet."}, "one": {"A: rang after 0.6 s."}}
+	if !maps.EqualFunc(said, want, slices.Equal) {
+		t.Errorf("the page says %q, want %q", said, want)
+	}
+	checkSizes(t, p)
+	for id, want := range map[string][]string{"slow": {"A: rang after 0.2 s.", "B: rang after 0.3 s.", "C: rang after 1.2 s."}, "fast": {"A and B: rang at once."}} {
+		p.Eval(t, nil, `id => { location.hash = "#/mail/" + id; }`, id)
+		p.WaitText(t, want[0])
+		var said []string
+		p.Eval(t, &said, `() => [...document.querySelectorAll("main section li")].map((line) => line.innerText)`)
+		if !slices.Equal(said, want) {
+			t.Errorf("the page of the mail says %q, want %q", said, want)
+		}
+	}
+}
+
+// answer has the page get these answers to requests whose addresses end so.
+func answer(t *testing.T, p *browsertest.Page, answers object) {
+	t.Helper()
+	p.Eval(t, nil, `answers => {
+		const real = self.fetch;
+		self.asked = [];
+		self.fetch = async (...request) => {
+			self.asked.push(String(request[0]));
+			const path = Object.keys(answers).find((end) => String(request[0]).endsWith(end));
+			return path ? Response.json(answers[path]) : real(...request);
+		};
+	}`, answers)
 }
 
 // TestOneTimeCode has a mail with a one-time code ring, and copies it on the page of the mail.

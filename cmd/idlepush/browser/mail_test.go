@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +41,10 @@ func TestMailPage(t *testing.T) {
 
 	t.Run("it says where it rang", func(t *testing.T) {
 		s.openView(t, p, "mail/"+id, "Where it rang")
-		p.WaitText(t, "firefox: rang after ")
+		for _, device := range []string{"firefox", "fairphone", "pixel", "iphone"} {
+			p.WaitText(t, device)
+		}
+		p.WaitText(t, ": rang ")
 		p.Eval(t, nil, `() => document.querySelectorAll("main details").forEach((d) => { d.open = true; })`)
 		checkSizes(t, p)
 		p.SetViewport(t, 320, 800)
@@ -69,6 +74,18 @@ func TestMailPage(t *testing.T) {
 		checkSizes(t, p)
 		s.openView(t, p, "mailboxes", "Add a mailbox")
 		s.openView(t, p, "mail/"+id, "Mail from "+sender)
+		s.appendText(t, "INBOX", "From: carla@example.org\r\nSubject: "+subject+"\r\nMessage-ID: <other@example.org>\r\n\r\nOf another conversation.\r\n", time.Now())
+		s.appendText(t, "INBOX", "From: carla@example.org\r\nSubject: Wine\r\nMessage-ID: <answer@example.org>\r\nReferences: <"+subject+"@example.org>\r\n\r\nAn answer.\r\n", time.Now())
+		var ids []string // newest first
+		testenv.Await(t, "both are there", func() error {
+			if ids = s.ids(t, "/notifications"); len(ids) < 5 {
+				return fmt.Errorf("there are %q", ids)
+			}
+			return nil
+		})
+		s.openView(t, p, "mail/"+ids[0], "The conversation “"+subject+"”")
+		s.openView(t, p, "mail/"+ids[1], "carla")
+		p.Wait(t, "of another conversation nothing is muted", `() => document.querySelector("main details") && !document.querySelector("main").innerText.includes("The conversation “")`)
 		s.openView(t, p, "mailbox/"+account, "Mute (2)")
 		p.Click(t, "Mute (2)")
 		p.WaitText(t, "The conversation “"+subject+"”")
@@ -93,6 +110,11 @@ func TestMailPage(t *testing.T) {
 		p.Type(t, "An address, or a domain such as @school.example", "@School.example")
 		p.Press(t, browsertest.Enter)
 		p.WaitText(t, "@school.example matters to you now.")
+		p.Type(t, "An address, or a domain such as @school.example", "Dora Dorn <Dora@Example.org>")
+		p.Press(t, browsertest.Enter)
+		p.WaitText(t, "dora@example.org matters to you now.")
+		p.Click(t, "Remove: dora@example.org")
+		p.Wait(t, "she is gone", `() => document.querySelector("[data-who='dora@example.org']") === null`)
 		p.Click(t, "Remove: "+sender)
 		p.WaitText(t, "Saved.")
 		var wishes struct{ People []string }
@@ -105,11 +127,39 @@ func TestMailPage(t *testing.T) {
 		s.openView(t, p, "mail/"+id, "Where it rang")
 		p.Click(t, "Make a rule of it")
 		p.WaitText(t, "If it is from "+sender+", show it without a sound.")
+		p.WaitText(t, "No other rule is about this mail, so the new one stands last.")
 		p.Click(t, "css:main > form button.primary")
 		p.WaitText(t, "Saved.")
 	})
+	t.Run("a rule of a mail stands before the one that decides about it", func(t *testing.T) {
+		path := "/accounts/" + account + "/wishes"
+		var wishes object
+		callAPI(t, p, "GET", path, nil, &wishes)
+		about := func(subject string) object {
+			return object{"if": object{"subject": []string{subject}}, "then": object{"ring": "not"}}
+		}
+		callAPI(t, p, "PUT", path, object{"revision": wishes["revision"], "people": wishes["people"], "rules": []object{about("Lunch"), about(subject), about("pp")}}, nil)
+		s.openView(t, p, "mail/"+id, "Where it rang")
+		p.Click(t, "Make a rule of it")
+		p.WaitText(t, "The new rule stands before the one that was about this mail: “If the subject has “"+subject+"”, do not show it.”")
+		var at int
+		p.Eval(t, &at, `sender => [...document.querySelectorAll("ol.rules > li")].findIndex((rule) => rule.innerText.includes("it is from " + sender))`, sender)
+		if at != 1 {
+			t.Errorf("the rule is number %d of 4", at+1)
+		}
+		checkSizes(t, p)
+		p.Click(t, "css:main > form button.primary")
+		p.WaitText(t, "Saved.")
+		callAPI(t, p, "GET", path, nil, &wishes)
+		callAPI(t, p, "PUT", path, object{"revision": wishes["revision"], "people": wishes["people"], "rules": []object{about("Lunch")}}, nil)
+	})
 	t.Run("the mailbox gets a name and a color", func(t *testing.T) {
 		s.openView(t, p, "mailbox/"+account, "Rules (1)")
+		var parts []string
+		p.Eval(t, &parts, `() => [...document.querySelectorAll("main > details > summary")].map((title) => title.textContent.replace(/ \(\d+\)$/, ""))`)
+		if want := []string{"Rules", "People who matter", "Mute", "Name and color", "Choose folders", "A tap on a notification opens", "Shared with", "Connection details", "Examine", "Change the password"}; !slices.Equal(parts, want) {
+			t.Errorf("the mailbox has %q, want %q", parts, want)
+		}
 		p.Click(t, "Name and color")
 		p.Type(t, "Name", "Home")
 		p.Click(t, "With a color")
@@ -195,8 +245,8 @@ func TestDecided(t *testing.T) {
 		t.Helper()
 		p.Wait(t, subject+": "+want, `(subject, want) => [...document.querySelectorAll("main li.card")].some((card) => card.querySelector("p")?.innerText === subject && card.innerText.includes(want))`, subject, want)
 	}
-	says("Sale", "firefox: not shown, by rule 1. Change this")
-	says("Letter", "s, by rule 2. Change this")
+	says("Sale", "All 4 devices: not shown, by rule 1. Change this")
+	says("Letter", ", by rule 2. Change this")
 	says("Tea", ": quiet until ")
 	checkSizes(t, p)
 	inFocus := func(part string) {

@@ -1,8 +1,10 @@
 package browser
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
+	"time"
 
 	"idlepush/web/browsertest"
 )
@@ -84,22 +86,45 @@ func TestRules(t *testing.T) {
 		says(t, letters, school)
 	})
 	t.Run("the time machine says what would have rung", func(t *testing.T) {
-		p.WaitText(t, "as you have them today, also for mail that came before")
+		p.WaitText(t, "For the whole week it takes the rules, people who matter, mutes and quiet hours of today")
 		p.Click(t, "Try it on last week")
-		p.WaitText(t, "firefox: It would not have rung, with or without the change.")
+		p.WaitText(t, "All 4 devices: It would not have rung.")
 		p.WaitText(t, "Dinner on Sunday?")
+		p.WaitText(t, "All 4 devices: is shown without a sound, as no rule matched.")
 		checkSizes(t, p)
 		p.SetViewport(t, 320, 800)
 		checkLayout(t, p)
 		choose(t, p, "css:section [name=ring]", "not")
-		p.WaitText(t, "The rules have changed since. Try them again.")
+		p.WaitText(t, "This has changed since. Try it again.")
 		p.Click(t, "Try it on last week")
-		p.WaitText(t, "is not shown, as no rule matched. Before: is shown without a sound, as no rule matched.")
-		p.Click(t, "Only mail that the change is about")
-		p.WaitText(t, "Dinner on Sunday?")
+		p.WaitText(t, "All 4 devices: It would not have rung, with or without the change.")
+		p.WaitText(t, "2 mails would have done something else:")
+		p.WaitText(t, "All 4 devices: is not shown, as no rule matched. Before: is shown without a sound, as no rule matched.")
 		choose(t, p, "css:section [name=ring]", "loud")
 		p.Click(t, "Try it on last week")
-		p.WaitText(t, "firefox: It would have rung 2 times instead of 0.")
+		p.WaitText(t, "All 4 devices: It would have rung 2 times instead of 0.")
+	})
+	t.Run("mail that the change is about stands first, and the rest in pages", func(t *testing.T) {
+		for n := range 25 {
+			s.append(t, "INBOX", "berta", fmt.Sprint("Note ", n), time.Now())
+		}
+		choose(t, p, "css:section [name=ring]", "silent")
+		p.Click(t, "Add a rule")
+		p.Type(t, "Condition 1: what", "Planted Sender")
+		choose(t, p, "css:#rule-2 [name=ring]", "not")
+		p.Click(t, "Try it on last week")
+		p.WaitText(t, "1 mail would have done something else:")
+		tried := func(want int) {
+			t.Helper()
+			p.Wait(t, fmt.Sprint(want, " mails are shown, the one first"), `want => {
+				const lines = [...document.querySelectorAll(".tried > li")];
+				return lines.length === want && lines[0].innerText.includes("Dinner on Sunday?") && lines[0].innerText.includes("Before: ") && !lines[1].innerText.includes("Before: ");
+			}`, want)
+		}
+		tried(21)
+		p.Click(t, "More")
+		tried(27)
+		p.Eval(t, nil, `() => document.getElementById("rule-2-remove")?.click()`)
 	})
 	t.Run("somebody else's change is not lost", func(t *testing.T) {
 		var wishes object

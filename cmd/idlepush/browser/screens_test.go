@@ -37,7 +37,7 @@ func (s *system) screens(t *testing.T) []screen {
 		{"add", "#/add", "Its password"},
 		{"mailbox", "#/mailbox/" + s.ids(t, "/accounts")[0], "Connection details"},
 		{"devices", "#/devices", "Another phone"},
-		{"activity", "#/activity", "rang after"},
+		{"activity", "#/activity", ": rang "},
 		{"people", "#/people", "Invite somebody"},
 		{"me", "#/me", "Where you are logged in"},
 		{"welcome", "#/welcome", "Let it ring here"},

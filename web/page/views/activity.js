@@ -1,9 +1,10 @@
 import { clock } from "../age.js";
 import { all, call } from "../api.js";
-import { button, el, field, form } from "../dom.js";
+import { el, field, form } from "../dom.js";
 import { reason } from "../reason.js";
 import { deliveries } from "./delivery.js";
 import { colorDot } from "./mailboxes.js";
+import { paged, pagedHere } from "./paged.js";
 
 const { texts } = self;
 
@@ -19,18 +20,6 @@ export async function activity() {
 	});
 	const latest = el("div", {}, first.items.length ? list : el("p", {}, texts.noActivity), more);
 	return { title: texts.activityTitle, node: [first.items.length > 0 && search(card, latest), latest].filter(Boolean), on: ["notification"] };
-}
-
-// paged adds a page {items, next} to a list, as cards, and returns what asks for the next page, which
-// turn gets.
-function paged(list, card, first, turn) {
-	const more = el("div", { class: "buttons" });
-	const show = ({ items, next }) => {
-		list.append(...items.map(card));
-		more.replaceChildren(...next ? [button(texts.more, async () => show(await turn(next)))] : []);
-	};
-	show(first);
-	return more;
 }
 
 // foundAtOnce is how many of the mails that a search has found are shown at once.
@@ -50,8 +39,7 @@ function search(card, latest) {
 		found.replaceChildren(el("p", {}, texts.searchLooking));
 		const items = (await all("/notifications")).filter((item) => matches(item, words));
 		const list = el("ul", { class: "plain" });
-		const page = (from) => ({ items: items.slice(from, from + foundAtOnce), next: from + foundAtOnce < items.length ? from + foundAtOnce : undefined });
-		const more = paged(list, card, page(0), page);
+		const more = pagedHere(list, card, items, foundAtOnce);
 		found.replaceChildren(el("p", {}, texts.searchFound(items.length)), list, more);
 	};
 	const f = form(texts.searchButton, (values) => ask(values.get("search").trim()), input);

@@ -4,25 +4,50 @@ import { reason } from "../reason.js";
 
 const { texts } = self;
 
-// deliveries says what a notification did on each device.
-export function deliveries(item) {
+// deliveries says what a notification did on each device, and once what is the same on several. If
+// inFull is set, it names each of these, and the time that it took there.
+export function deliveries(item, inFull) {
 	if (item.deliveries.length === 0) {
 		return item.kind === "clear" || item.kind === "mail" && item.code ? "" : el("p", { class: "soft" }, texts.noDeviceThen);
 	}
-	return el("ul", { class: "plain soft" }, item.deliveries.map((delivery) => line(item, delivery)));
+	const same = grouped(item.deliveries, (delivery) => [sentence(delivery, "", inFull ? texts.after(seconds(item, delivery)) : ""), failure(delivery), changeAt(item, delivery), delivery.into].join("\n"));
+	return el("ul", { class: "plain soft" }, same.map((group) => line(item, group, inFull)));
 }
 
-// line says in one sentence what a notification did on a device. It links to where that is changed,
-// and to the summary that counts it.
-function line(item, delivery) {
-	const { name, state, decision = {} } = delivery;
-	const took = delivery.at ? texts.after((Date.parse(delivery.at) - Date.parse(item.at)) / 1000) : "";
-	const [at, until] = [delivery.at, delivery.until].map((time) => time && clock(time));
-	const said = sentences[state]?.({ name, took, until, decision }) ?? because(texts.delivery[state](name, took, at, until), { waited: decision.waited });
-	const failure = delivery.reason && state !== "delivered" && ` ${texts.stateReason(reason(delivery, delivery.reason))}`;
+// grouped returns the items in groups of those that have the same key.
+export function grouped(items, keyOf) {
+	const groups = new Map();
+	for (const item of items) {
+		const key = keyOf(item);
+		groups.set(key, [...groups.get(key) ?? [], item]);
+	}
+	return [...groups.values()];
+}
+
+// line says in one sentence what a notification did on devices where that is the same. It links to
+// where that is changed, and to the summary that counts it.
+function line(item, group, inFull) {
+	const [delivery] = group;
+	const slowest = Math.max(...group.map((one) => seconds(item, one)));
+	const names = group.map(({ name }) => name);
+	const said = sentence(delivery, inFull ? texts.these(names) : texts.onDevices(names, item.deliveries.length), group.length > 1 && !inFull ? texts.within(slowest) : texts.after(slowest));
 	const change = changeAt(item, delivery);
-	return el("li", {}, delivery.into ? el("a", { href: `#/mail/${delivery.into}` }, said) : said, ".", failure,
+	return el("li", {}, delivery.into ? el("a", { href: `#/mail/${delivery.into}` }, said) : said, ".", failure(delivery),
 		change && [" ", el("a", { href: change, "aria-label": texts.ruleAbout(texts.changeThis, said) }, texts.changeThis)]);
+}
+
+// seconds returns how long a delivery took.
+const seconds = (item, { at }) => at ? (Date.parse(at) - Date.parse(item.at)) / 1000 : 0;
+
+// sentence says what a notification did on the devices of that name, and how long it took.
+function sentence({ state, at, until, decision = {} }, name, took) {
+	const [since, ends] = [at, until].map((time) => time && clock(time));
+	return sentences[state]?.({ name, took, until: ends, decision }) ?? because(texts.delivery[state](name, took, since, ends), { waited: decision.waited });
+}
+
+// failure says why a delivery did not succeed, if it did not.
+function failure(delivery) {
+	return delivery.reason && delivery.state !== "delivered" ? ` ${texts.stateReason(reason(delivery, delivery.reason))}` : "";
 }
 
 // sentences has those that tell of the decision.

@@ -21,7 +21,7 @@ export async function device(id, part) {
 				const tested = await call("POST", `${path}/test`);
 				outcome.textContent = tested.result === "delivered" ? texts.tested.delivered : texts.tested.other(reason(tested, tested.reason));
 			}, { class: "primary" }))),
-		quietHours(it, wishes, isHere),
+		quietHours(it, wishes, mailboxes.filter(({ id }) => it.accounts?.includes(id) ?? true), isHere),
 		settings(it, path, mailboxes, isHere),
 		foldersHere(it, wishes, mailboxes),
 		preview(path),

@@ -45,7 +45,7 @@ async function view(item, account) {
 			item.cleared && el("p", { class: "soft" }, texts.readElsewhere)),
 		item.mails?.length > 0 && await summed(item.mails),
 		opener(waysTo(item, account)),
-		item.deliveries.length > 0 && el("section", { class: "card" }, el("h2", {}, whetherItRang(item.deliveries)), deliveries(item)),
+		item.deliveries.length > 0 && el("section", { class: "card" }, el("h2", {}, whetherItRang(item.deliveries)), deliveries(item, true)),
 		account && item.mutes?.length > 0 && await wishes(item, account),
 	].flat().filter(Boolean), on: [] };
 }
@@ -55,9 +55,9 @@ const maxSummed = 30;
 
 // summed lists the mails that a summary counts, as links. Those that are gone are left out.
 async function summed(ids) {
-	const mails = await Promise.all(ids.slice(0, maxSummed).map((id) => call("GET", `/notifications/${encodeURIComponent(id)}`).catch(() => undefined)));
+	const { items } = await call("GET", `/notifications?ids=${ids.slice(0, maxSummed).map(encodeURIComponent)}`);
 	return el("section", { class: "card" }, el("h2", {}, texts.summed),
-		el("ul", { class: "plain" }, mails.filter(Boolean).map((mail) => el("li", {}, el("a", { href: `#/mail/${encodeURIComponent(mail.id)}` }, [title(mail), mail.subject].filter(Boolean).join(": ")),
+		el("ul", { class: "plain" }, items.map((mail) => el("li", {}, el("a", { href: `#/mail/${encodeURIComponent(mail.id)}` }, [title(mail), mail.subject].filter(Boolean).join(": ")),
 			el("span", { class: "soft" }, ` · ${clock(mail.at)}`, mail.cleared && ` · ${texts.readElsewhere}`)))),
 		ids.length > maxSummed && el("p", { class: "soft" }, texts.moreMails(ids.length - maxSummed)));
 }
@@ -126,8 +126,8 @@ function setWayHere(name) {
 
 // wishes offers what one may want of a mail: that its sender matters, a rule, a mute.
 async function wishes(item, { id }) {
-	const [{ people = [], mutes: muted = [] }, devices, here] = await Promise.all([call("GET", wishesOf(id)), devicesOf(id), thisDevice()]);
-	const { sender } = item;
+	const [{ people = [], mutes: known = [] }, devices, here] = await Promise.all([call("GET", wishesOf(id)), devicesOf(id), thisDevice()]);
+	const { sender, muted: itsMutes = [] } = item;
 	const matters = el("p", { class: "soft", hidden: !people.includes(sender) }, texts.peopleMatters(sender));
 	const add = sender && !people.includes(sender) && button(texts.peopleMatter(sender), async () => {
 		await addPerson(id, sender);
@@ -135,9 +135,7 @@ async function wishes(item, { id }) {
 		add.remove();
 	});
 	const choices = Object.fromEntries(item.mutes.map((of) => [of, of === "mailbox" ? {} : { notification: item.id }]));
-	// A mute of a conversation is known by the subject only.
-	const known = muted.filter(({ of, sender: whose, title: about }) => ({ mailbox: true, sender: whose === sender, conversation: about === item.subject })[of]);
-	const { list, form } = mutes(id, known, devices, here, choices);
+	const { list, form } = mutes(id, known.filter((mute) => itsMutes.includes(mute.id)), devices, here, choices);
 	return [
 		matters, list,
 		item.kind === "mail" && el("div", { class: "buttons" }, add, el("a", { class: "button", href: `#/rules/${id}/${encodeURIComponent(item.id)}` }, texts.ruleOfMail)),

@@ -1,6 +1,6 @@
 import { clock } from "../age.js";
 import { all, call, Problem } from "../api.js";
-import { button, confirmed, el, field, form, tell, tick } from "../dom.js";
+import { button, confirmed, el, field, form, part, tell, tick } from "../dom.js";
 import { reason } from "../reason.js";
 import { go, session } from "../session.js";
 import { beginSignIn, providerName, signInButton } from "../signin.js";
@@ -51,7 +51,7 @@ async function show(id, now) {
 		tell(texts.saved);
 	};
 	const node = [el("div", { class: "card" }, account.name && el("p", { class: "soft" }, account.email), mailboxState(account))];
-	const own = await wishesParts(account, wishes, part);
+	const own = await wishesParts(account, wishes);
 	if (account.owner !== session.user.id) {
 		const owner = (await all("/users/names")).find(({ id }) => id === account.owner);
 		node.push(el("p", {}, texts.sharedByText(owner?.name)), own, el("div", { class: "buttons" }, removal(path, texts.leave, texts.leaveSure)));
@@ -59,14 +59,16 @@ async function show(id, now) {
 	}
 	const names = await all("/users/names");
 	const sharedWith = names.filter(({ id }) => account.shared_with.includes(id)).map(({ name }) => name);
+	const broken = isBroken(account.status);
+	const [open, examine] = [opener(path, account, now), examination(path, broken)];
 	node.push(
-		opener(path, account, now),
+		...broken ? [open, examine] : [],
 		own,
-		examination(path, isBroken(account.status)),
 		folders(path, account, change),
 		linkPart(account, change),
 		sharing(path, account, names),
-		part(texts.details, false, details(account)),
+		part(texts.details, {}, details(account)),
+		...broken ? [] : [examine, open],
 		el("div", { class: "buttons" },
 			button(account.enabled ? texts.pause : texts.resume, async () => {
 				await change({ enabled: !account.enabled });
@@ -86,7 +88,7 @@ function passwordPart(path, status) {
 	const broken = isBroken(status);
 	const title = changed ? texts.trustChanged : broken ? texts.enterPassword : texts.changePassword;
 	const certificate = certificates();
-	return part(title, broken, changed && [el("p", {}, texts.trustChangedText), prints(status.params)], form(changed ? texts.tryLogin : texts.save, certificate.asking(async (values) => {
+	return part(title, { open: broken }, changed && [el("p", {}, texts.trustChangedText), prints(status.params)], form(changed ? texts.tryLogin : texts.save, certificate.asking(async (values) => {
 		await certificate.call("PATCH", path, certificate.of({ password: values.get("password") }));
 		tell(texts.saved);
 		go("mailboxes");
@@ -109,7 +111,7 @@ function opener(path, account, now) {
 	}
 	const name = providerName(oauth);
 	const again = signInButton(texts.signInAgain(name), () => beginSignIn({ account: id }, {}, oauth), now && lost.includes(status.code));
-	return isBroken(status) ? again : part(texts.signInPart(name), false, again);
+	return isBroken(status) ? again : part(texts.signInPart(name), {}, again);
 }
 
 // moveToProvider begins to sign in to a mailbox whose provider takes its password no more.
@@ -119,10 +121,6 @@ async function moveToProvider({ id, email, host, port, security, username, certi
 		throw new Error(texts.noProvider);
 	}
 	await beginSignIn({ email, host, port, security, username, certificate, oauth }, { account: id });
-}
-
-function part(title, open, ...node) {
-	return el("details", { open }, el("summary", {}, title), node);
 }
 
 function removal(path, text, question) {
@@ -137,7 +135,7 @@ function removal(path, text, question) {
 // examination goes the way to the mail server when the user asks for it, and shows each step.
 function examination(path, open) {
 	const place = el("div", { class: "steps", "aria-live": "polite" });
-	return part(texts.examine, open, el("p", { class: "hint" }, texts.examineHint),
+	return part(texts.examine, { open }, el("p", { class: "hint" }, texts.examineHint),
 		el("div", { class: "buttons" }, button(texts.examineNow, async () => {
 			place.replaceChildren(el("p", {}, texts.examining));
 			try {
@@ -153,7 +151,7 @@ function examination(path, open) {
 function examinedStep(step) {
 	const tone = { ok: "good", look: "warn", wrong: "bad" }[step.verdict];
 	if (step.code === "examined_capabilities") {
-		return el("li", { class: `state ${tone}` }, texts.capabilities, part(texts.showCapabilities, false, el("p", { class: "soft" }, step.params.capabilities)));
+		return el("li", { class: `state ${tone}` }, texts.capabilities, part(texts.showCapabilities, {}, el("p", { class: "soft" }, step.params.capabilities)));
 	}
 	return el("li", { class: `state ${tone}` }, texts.verdicts[step.verdict], reason(step, step.text),
 		step.milliseconds > 0 && el("span", { class: "soft" }, ` ${texts.milliseconds(step.milliseconds)}`));
@@ -162,7 +160,7 @@ function examinedStep(step) {
 // folders loads the folders of the mail server when its part is opened.
 function folders(path, account, change) {
 	const place = el("div", {}, el("p", {}, texts.loading));
-	const node = part(`${texts.changeFolders} (${account.folders.length})`, false, place);
+	const node = part(`${texts.changeFolders} (${account.folders.length})`, {}, place);
 	node.addEventListener("toggle", async () => {
 		if (!node.open) {
 			return;
@@ -188,20 +186,20 @@ function linkPart(account, change) {
 		return change({ link: preset === "custom" ? values.get("link").trim() : presets[preset] });
 	}, el("fieldset", { "aria-label": texts.link }, ticks), own);
 	f.addEventListener("change", () => { own.hidden = new FormData(f).get("preset") !== "custom"; });
-	return part(texts.link, false, f);
+	return part(texts.link, {}, f);
 }
 
 function sharing(path, account, names) {
 	const others = names.filter(({ id }) => id !== account.owner);
 	if (others.length === 0) {
-		return part(texts.share, false, el("p", {}, texts.nobodyElse));
+		return part(texts.share, {}, el("p", {}, texts.nobodyElse));
 	}
 	const people = el("div");
 	const show = ({ shared_with: shared, offered_to: offered = [] }) => {
 		people.replaceChildren(...others.map(({ id, name }) => tick("checkbox", "shared_with", id, name, shared.includes(id) || offered.includes(id), offered.includes(id) ? texts.notAnswered : "")));
 	};
 	show(account);
-	return part(texts.share, false, form(texts.save, async (values) => {
+	return part(texts.share, {}, form(texts.save, async (values) => {
 		try {
 			show(await call("PATCH", path, { shared_with: values.getAll("shared_with") }));
 		} catch (problem) {

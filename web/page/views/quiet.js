@@ -2,16 +2,18 @@ import { call } from "../api.js";
 import { button, el, field, form, tell, tick } from "../dom.js";
 import { groupsOf, hoursOf, presets, slotsOf, whenOn } from "../quiet.js";
 import { changeWishes, wishesOfDevice } from "../wishes.js";
+import { timeMachine } from "./tried.js";
 import { week } from "./week.js";
 
 const { texts } = self;
 
 const zoneHere = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-// quietHours returns the part of a device's view with its quiet hours. isHere tells that this
-// browser is the device.
-export function quietHours(device, wishes, isHere) {
-	const place = el("section", { class: "card", id: "quiet" });
+// quietHours returns the part of a device's view with its quiet hours, which can be tried on the
+// mailboxes that notify it. isHere tells that this browser is the device.
+export function quietHours(device, wishes, mailboxes, isHere) {
+	const place = el("div", { id: "quiet" });
+	const card = (...content) => el("section", { class: "card" }, el("h2", {}, texts.quietTitle), content);
 	const save = async (quiet) => {
 		const stored = await changeWishes(wishesOfDevice(device.id), () => ({ quiet }));
 		tell(texts.saved);
@@ -20,17 +22,28 @@ export function quietHours(device, wishes, isHere) {
 	const show = (quiet) => {
 		const hours = quiet?.hours ?? [];
 		const on = hours.length > 0;
-		const edit = () => place.replaceChildren(heading(), editor(on ? quiet : whenOn(zoneHere()), save, () => show(quiet)));
-		place.replaceChildren(heading(), el("p", {}, texts.quiet(groupsOf(hours))),
-			...on ? about(quiet, isHere, save) : [],
+		const edit = () => {
+			const edited = editor(on ? quiet : whenOn(zoneHere()), save, () => show(quiet), () => tried?.stale());
+			const tried = mailboxes.length > 0 ? timeMachine(mailboxes, () => {
+				const draft = edited.draft();
+				return { wishes: { quiet: { [device.id]: draft } }, isChanged: meaning(draft) !== meaning(quiet) };
+			}, device.id) : undefined;
+			place.replaceChildren(card(edited), ...tried ? [tried] : []);
+		};
+		place.replaceChildren(card(el("p", {}, texts.quiet(groupsOf(hours))),
+			on && about(quiet, isHere, save),
 			el("div", { class: "buttons" }, button(on ? texts.quietChange : texts.quietOn, edit),
-				on && button(texts.quietOff, () => save(undefined))));
+				on && button(texts.quietOff, () => save(undefined)))));
 	};
 	show(wishes.quiet);
 	return place;
 }
 
-const heading = () => el("h2", {}, texts.quietTitle);
+// meaning returns what quiet hours say, to be compared with that of others. Without hours they say
+// nothing.
+function meaning({ zone, hours, mode, people, attention } = { hours: [] }) {
+	return JSON.stringify(hours.length > 0 && [zone, groupsOf(hours), mode, people, attention]);
+}
 
 // about says what quiet hours do, and asks about the time zone if the device has moved.
 function about(quiet, isHere, save) {
@@ -43,24 +56,30 @@ function about(quiet, isHere, save) {
 	].filter(Boolean);
 }
 
-// editor edits quiet hours. The week is painted in slots; hours that nobody paints stay as they
-// are, to the minute.
-function editor(quiet, save, cancel) {
+// editor edits quiet hours, and calls changed after each change. The week is painted in slots; hours
+// that nobody paints stay as they are, to the minute. The method draft returns what is chosen.
+function editor(quiet, save, cancel, changed) {
 	let { hours } = quiet;
 	const words = el("p", { "aria-live": "polite" });
 	const say = () => { words.textContent = texts.quiet(groupsOf(hours)); };
 	const painter = week(slotsOf(hours), (slots) => {
 		hours = hoursOf(slots);
 		say();
+		changed();
 	});
 	const choose = (preset) => () => {
 		hours = preset ? hoursOf(slotsOf([...hours, ...presets[preset]])) : [];
 		painter.set(slotsOf(hours));
 		say();
+		changed();
 	};
 	say();
 	const zones = [...new Set([quiet.zone, zoneHere(), ...Intl.supportedValuesOf?.("timeZone") ?? []])];
-	const f = form(texts.save, (values) => save({ zone: values.get("zone"), hours, mode: values.get("mode"), people: values.has("people"), attention: values.has("attention") }),
+	const draft = () => {
+		const values = new FormData(f);
+		return { zone: values.get("zone"), hours, mode: values.get("mode"), people: values.has("people"), attention: values.has("attention") };
+	};
+	const f = form(texts.save, () => save(draft()),
 		el("div", { class: "buttons", role: "group", "aria-label": texts.quietGrid }, Object.entries(texts.quietPresets).map(([name, text]) => button(text, choose(presets[name] && name)))),
 		el("p", { class: "hint" }, texts.quietHint), painter, words,
 		el("fieldset", {}, el("legend", {}, texts.quietMode), Object.entries(texts.quietModes).map(([mode, [text, more]]) => tick("radio", "mode", mode, text, quiet.mode === mode, more))),
@@ -68,7 +87,8 @@ function editor(quiet, save, cancel) {
 			tick("checkbox", "attention", "yes", texts.quietAttention[0], quiet.attention, texts.quietAttention[1])),
 		field("zone", texts.quietZone, { options: zones.map((zone) => [zone, zone]), value: quiet.zone }));
 	f.querySelector(".buttons:last-child").append(button(texts.cancel, cancel));
-	return f;
+	f.addEventListener("change", changed);
+	return Object.assign(f, { draft });
 }
 
 // foldersHere returns the part of a device's view with the folders that notify it, or undefined. It

@@ -7,24 +7,26 @@ import { timeMachine } from "./tried.js";
 const { texts } = self;
 
 // rules edits the rules of a mailbox. If notification is the id of one, a rule about its mail is
-// added.
+// added, before the one that decides about it.
 export async function rules(id, notification) {
 	const [account, { mutes, ...wishes }, item] = await Promise.all([
 		call("GET", `/accounts/${encodeURIComponent(id)}`), call("GET", wishesOf(id)), notification && call("GET", `/notifications/${encodeURIComponent(notification)}`),
 	]);
+	const before = item?.rule && wishes.rules[item.rule - 1];
 	const draft = { rules: wishes.rules ?? [], otherwise: wishes.otherwise ?? { ring: "ring" } };
-	const tried = timeMachine(id, () => {
-		list.check();
-		return draft;
-	});
 	const unsaved = el("p", { class: "state warn", role: "status", hidden: true }, texts.rulesUnsaved);
+	const tried = timeMachine([account], () => {
+		list.check();
+		return { wishes: draft, isChanged: !unsaved.hidden };
+	});
 	const changed = () => {
 		unsaved.hidden = false;
 		tried.stale();
 	};
 	const list = ruleList(draft, account.folders ?? [], changed);
 	const node = [
-		el("p", {}, texts.rulesIntro(account.name ?? account.email)), list,
+		el("p", {}, texts.rulesIntro(account.name ?? account.email)),
+		item && el("p", { class: "hint" }, before ? texts.ruleBefore(sentence(before)) : texts.ruleLast), list,
 		el("div", { class: "buttons" }, button(texts.ruleAdd, () => list.add({ if: { from: [""] }, then: { ring: "silent" } }), { id: "rule-add" })),
 		el("section", { class: "card" }, el("h2", {}, texts.rulesOtherwise), action(draft.otherwise, (otherwise) => {
 			draft.otherwise = otherwise;
@@ -40,9 +42,9 @@ export async function rules(id, notification) {
 		tried,
 	];
 	if (item) {
-		list.add(ruleAbout(item));
+		list.add(ruleAbout(item), before && draft.rules.indexOf(before));
 	}
-	return { title: texts.rulesTitle, node, on: [] };
+	return { title: texts.rulesTitle, node: node.filter(Boolean), on: [] };
 }
 
 // ruleAbout returns a rule about mails like this one: of its mailing list, or else its sender.
@@ -52,8 +54,8 @@ function ruleAbout({ list, sender, from, subject }) {
 }
 
 // ruleList shows the rules of a draft, of which one at a time is edited. folders are those of the
-// mailbox; changed is called after each change. The method add appends a rule and edits it; check
-// throws if a rule is not complete.
+// mailbox; changed is called after each change. The method add adds a rule, at the end unless it is
+// said where, and edits it; check throws if a rule is not complete.
 function ruleList(draft, folders, changed) {
 	const node = el("ol", { class: "rules" });
 	let edited; // the index of the rule that is edited
@@ -109,9 +111,9 @@ function ruleList(draft, folders, changed) {
 	show();
 	return Object.assign(node, {
 		check,
-		add: (rule) => {
-			edited = draft.rules.length;
-			replace([...draft.rules, rule], `#rule-${edited} :is(select, button)`);
+		add: (rule, at = draft.rules.length) => {
+			edited = at;
+			replace([...draft.rules.slice(0, at), rule, ...draft.rules.slice(at)], `#rule-${at} :is(select, button)`);
 		},
 	});
 }

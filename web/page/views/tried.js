@@ -1,56 +1,77 @@
 import { clock } from "../age.js";
 import { call } from "../api.js";
-import { button, el, tick } from "../dom.js";
+import { button, el, field } from "../dom.js";
 import { reason } from "../reason.js";
-import { because } from "./delivery.js";
+import { because, grouped } from "./delivery.js";
+import { pagedHere } from "./paged.js";
 
 const { texts } = self;
 
-// timeMachine asks what the mail of the last days would have done by the wishes that draft returns.
-// The method stale says that they have changed since it was asked.
-export function timeMachine(account, draft) {
+// timeMachine asks what the mail of the last days, to one of the mailboxes, would have done by a
+// draft: draft returns {wishes, isChanged}, the wishes to try and whether they are not those that are
+// stored. device is the id of the only device that they are about, if there is one. The method stale
+// says that the draft has changed since it was asked.
+export function timeMachine(mailboxes, draft, device) {
 	const place = el("div", { "aria-live": "polite" });
 	const old = el("p", { class: "state warn", hidden: true }, texts.triedStale);
-	const node = el("section", { class: "card" }, el("h2", {}, texts.tryTitle), el("p", { class: "hint" }, texts.tryText),
+	const chosen = field("mailbox", texts.tryMailbox, { options: mailboxes.map(({ id, name, email }) => [id, name ?? email]), onchange: () => place.replaceChildren() });
+	const mailbox = chosen.querySelector("select");
+	const node = el("section", { class: "card" }, el("h2", {}, texts.tryTitle), el("p", { class: "hint" }, texts.tryText), mailboxes.length > 1 && chosen,
 		old, el("div", { class: "buttons" }, button(texts.tryNow, async () => {
 			old.hidden = true;
 			place.replaceChildren(el("p", {}, texts.trying));
 			try {
-				place.replaceChildren(...answer(await call("POST", `/accounts/${encodeURIComponent(account)}/rules/try`, draft())));
+				const { wishes, isChanged } = draft();
+				place.replaceChildren(...answer(await call("POST", `/accounts/${encodeURIComponent(mailbox.value)}/rules/try`, wishes), isChanged, device));
 			} catch (problem) {
-				place.replaceChildren(el("p", { class: "wrong" }, problem.message));
+				place.replaceChildren(el("p", { class: "wrong" }, problem.fields?.length > 0 ? problem.fields.map(({ message }) => message).join(" ") : problem.message));
 			}
 		})), place);
 	return Object.assign(node, { stale: () => { old.hidden = place.childElementCount === 0; } });
 }
 
-// answer shows how often each device would have rung, and what each mail would have done there.
-function answer({ since, mails, devices }) {
+// triedAtOnce is how many mails are shown at once.
+const triedAtOnce = 20;
+
+// answer shows how often each device would have rung, and what each mail would have done there:
+// first the mails with which that has changed.
+function answer({ since, mails, devices }, isChanged, only) {
 	if (mails.length === 0) {
 		return [el("p", {}, texts.triedNone)];
 	}
-	const names = new Map(devices.map(({ device, name }) => [device, name]));
-	const list = el("ul", { class: "plain tried" }, mails.map((mail) => line(mail, names)));
-	const none = el("p", { hidden: true }, texts.triedNoChange);
-	const filter = tick("checkbox", "changes", "yes", texts.triedOnlyChanges, false, "", { onchange: ({ target }) => {
-		list.classList.toggle("changes", target.checked);
-		none.hidden = !target.checked || list.querySelector(".changed") !== null;
-	} });
+	const names = new Map(devices.filter(({ device }) => device === (only ?? device)).map(({ device, name }) => [device, name]));
+	const rings = grouped(devices.filter(({ device }) => names.has(device)), ({ before, after }) => [before, after].join());
+	const [changed, others] = [[], []];
+	for (const { devices: on = [], ...mail } of mails) {
+		const told = on.filter(({ device }) => names.has(device)).map(({ device, before, after }) => ({ name: names.get(device), before: verdict(before), after: verdict(after) }));
+		(told.some(({ before, after }) => before !== after) ? changed : others).push({ ...mail, told });
+	}
 	return [
-		el("ul", { class: "plain" }, devices.map(({ name, before, after }) => el("li", { class: "state good" }, texts.triedOn(name, texts.tried(before, after))))),
+		el("ul", { class: "plain" }, rings.map((group) => el("li", { class: "state good" },
+			texts.triedOn(texts.onDevices(group.map(({ name }) => name), names.size), texts.tried(group[0].before, group[0].after, isChanged || changed.length > 0))))),
 		el("p", { class: "soft" }, texts.triedSince(clock(since), mails.length)),
-		filter, none, list,
+		...isChanged || changed.length > 0 ? [el("h3", {}, texts.triedChanges(changed.length)), ...listed(changed, names.size)] : [],
+		...changed.length > 0 && others.length > 0 ? [el("h3", {}, texts.triedOthers)] : [],
+		...listed(others, names.size),
 	];
 }
 
-function line({ at, folder, from, subject, devices = [], ...mail }, names) {
-	const told = devices.map(({ device, before, after }) => [names.get(device), verdict(before), verdict(after)]);
-	const changed = told.some(([, before, after]) => before !== after);
-	return el("li", { class: changed ? "changed" : "" },
+// listed shows mails, some at a time.
+function listed(mails, devices) {
+	const list = el("ul", { class: "plain tried" });
+	return [list, pagedHere(list, (mail) => line(mail, devices), mails, triedAtOnce)];
+}
+
+// line shows what a mail would have done on so many devices.
+function line({ at, folder, from, subject, told, ...mail }, devices) {
+	return el("li", {},
 		el("div", { class: "row" }, el("strong", {}, from || texts.newMail), el("span", { class: "soft" }, clock(at))),
 		subject && el("div", {}, subject), folder !== "INBOX" && el("div", { class: "soft" }, folder),
 		mail.code && el("div", { class: "soft" }, texts.stateReason(reason(mail, mail.text))),
-		el("ul", { class: "plain soft" }, told.map(([name, before, after]) => el("li", {}, before === after ? texts.triedOne(name, after) : texts.triedChanged(name, after, before)))));
+		el("ul", { class: "plain soft" }, grouped(told, ({ before, after }) => [before, after].join("\n")).map((group) => {
+			const [{ before, after }, name] = [group[0], texts.onDevices(group.map(({ name }) => name), devices)];
+			return el("li", {}, before === after ? texts.triedOne(name, after) : texts.triedChanged(name, after, before));
+		})));
 }
 
 // verdict says what a mail would have done on a device, and why.

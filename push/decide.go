@@ -81,12 +81,13 @@ func (q question) verdict() (d ring.Decision, passes bool) {
 
 // wait returns the decision d, or that quiet hours or burst-limit hold the notification back.
 func (q question) wait(d ring.Decision, passes bool) ring.Decision {
-	if !q.kind.IsOfMail() && q.kind != idlepush.KindAttention {
+	alone := q.kind == idlepush.KindAttention || q.kind == ring.KindProof
+	if !q.kind.IsOfMail() && !alone {
 		return d
 	}
 	d = q.duringQuiet(d, passes)
 	switch {
-	case d.Verdict == ring.Held || q.kind == idlepush.KindAttention || !q.opens.After(q.now):
+	case d.Verdict == ring.Held || alone || !q.opens.After(q.now):
 		return d
 	case passes && d.Code == codePerson:
 		return decided(d, codeThrough, "people_burst", nil)

@@ -66,7 +66,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	inFlight := newSends()
 	failed, c := 0, clock{wall: d.Now}
 	d.lanes = make(map[string]breaker)
-	todo, deciding := task{run: d.begin}, task{}
+	todo, deciding, lines := task{run: d.begin}, task{}, proofs{d: d}
 	for ctx.Err() == nil {
 		now, back := c.look()
 		if back {
@@ -76,7 +76,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			d.Log.Error("cannot make queued deliveries due after a start or after the clock was set back; trying again", "err", err, "attempt", todo.failed)
 		}
 		if deciding.run == nil {
-			deciding.run = d.decide
+			deciding.run = func(now time.Time) error { return errors.Join(d.decide(now), lines.look(now)) }
 		}
 		if err := deciding.try(now); err != nil {
 			d.Log.Error("cannot decide how old or very much mail rings; trying again", "err", err, "attempt", deciding.failed)

@@ -56,6 +56,7 @@ type payloadReason struct {
 const (
 	newMail   = "New mail"
 	attention = "idlepush needs attention"
+	allWorks  = "idlepush works"
 	testTitle = "idlepush"
 	testBody  = "This device rings when mail arrives."
 )
@@ -155,9 +156,10 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	switch n.Kind {
 	case idlepush.KindAttention:
 		m.Neutral, m.Title = attention, attention
-		if showsSender {
-			m.Body, p.Code, p.Params = shorten(text, limit.text), n.Code, shortenEach(n.Params, limit.param)
-		}
+		m.Body, p.payloadReason = said(n, level, text, limit)
+	case ring.KindProof:
+		m.Neutral, m.Title = allWorks, allWorks
+		m.Body, p.payloadReason = said(n, level, text, limit)
 	case idlepush.KindClear:
 		if showsSender {
 			p.Clear, p.Unread = newest(n.Clear, maxClear), badge(w.Unread)
@@ -193,6 +195,14 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	}
 	m.Unread, m.Payload = p.Unread, encode(p)
 	return m
+}
+
+// said returns what an attention or a line of proof says, from LevelSender on.
+func said(n idlepush.Notification, level idlepush.Level, text string, limit messageSize) (body string, r payloadReason) {
+	if !level.Allows(idlepush.LevelSender) {
+		return "", r
+	}
+	return shorten(text, limit.text), payloadReason{n.Code, shortenEach(n.Params, limit.param)}
 }
 
 // mailboxOf returns what the payload says of the mailbox of the work, from LevelSender on.

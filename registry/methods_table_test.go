@@ -490,6 +490,12 @@ var calls = []call{
 		do: func(f furnished) (any, error) { list, err := f.s.Outbox.Excess(); return len(list), err }},
 	{method: "Outbox.RingExcess", reads: "notifications 1, queues 4", before: furnished.excess,
 		do: func(f furnished) (any, error) { return only(f.ringExcess()) }},
+	{method: "Outbox.ProofWishes",
+		do: func(f furnished) (any, error) { return f.s.Outbox.ProofWishes() }},
+	{method: "Outbox.RingProof", reads: "deliveries 19, notifications 9, queues 1",
+		do: func(f furnished) (any, error) {
+			return only(f.s.Outbox.RingProof(f.phone.ID, ring.EveryDay, "2026-11-30", noon.Add(-24*time.Hour), noon))
+		}},
 	{method: "Outbox.VAPIDKey", reads: "meta 1, meta sealed 1",
 		do: func(f furnished) (any, error) { return f.s.Outbox.VAPIDKey() }},
 	{method: "Mail.Wordless", reads: "notifications 1, notifications sealed 1",

@@ -103,6 +103,7 @@ type DeviceWishes struct {
 	Revision uint64              `json:",omitempty"` // changes with every edit
 	Quiet    Quiet               `json:",omitzero"`
 	Folders  map[string][]string `json:",omitempty"` // by account; without an entry, all
+	Proof    Proof               `json:",omitzero"`
 
 	QuietSince   uint64 `json:",omitempty"` // the Revision in which Quiet changed
 	FoldersSince uint64 `json:",omitempty"` // the same of Folders

@@ -19,6 +19,14 @@ type deviceWishes struct {
 	Revision uint64              `json:"revision" doc:"Changes with every edit; 0: there was none. A change names the one that it has seen"`
 	Quiet    *quiet              `json:"quiet,omitempty" doc:"Its quiet hours; absent: none"`
 	Folders  map[string][]string `json:"folders" required:"false" maxProperties:"200" doc:"By the id of a mailbox, the folders whose mail notifies it; of a mailbox that is absent all do"`
+	Proof    *lineOfProof        `json:"proof,omitempty"`
+}
+
+// lineOfProof is when a device shows that all works.
+type lineOfProof struct {
+	Every string `json:"every" enum:"day,week" doc:"week: on Mondays"`
+	At    string `json:"at" maxLength:"20" doc:"Time of day in the zone, from 00:00 to 23:59"`
+	Zone  string `json:"zone" minLength:"1" maxLength:"64" doc:"Time zone of the device: an IANA name, such as Europe/Berlin"`
 }
 
 // quiet are the quiet hours of a device.
@@ -106,6 +114,9 @@ func deviceWishesOf(w ring.DeviceWishes, seen map[string]idlepush.Account) devic
 	if w.Quiet.Zone != "" {
 		out.Quiet = quietOf(w.Quiet)
 	}
+	if w.Proof.Every != "" {
+		out.Proof = &lineOfProof{string(w.Proof.Every), clock(w.Proof.At), w.Proof.Zone}
+	}
 	return out
 }
 
@@ -114,6 +125,15 @@ func (in deviceWishes) wishes() (w ring.DeviceWishes, f faults) {
 	w = ring.DeviceWishes{Revision: in.Revision}
 	if in.Quiet != nil {
 		w.Quiet, f = in.Quiet.quiet("quiet")
+	}
+	if in.Proof != nil {
+		w.Proof = ring.Proof{Every: ring.Every(in.Proof.Every), At: minutesOf(in.Proof.At), Zone: in.Proof.Zone}
+		if w.Proof.At < 0 {
+			f.add(fault("proof.at", "field_bad_clock"))
+		}
+		if !isZone(in.Proof.Zone) {
+			f.add(fault("proof.zone", "field_bad_zone"))
+		}
 	}
 	for id, folders := range in.Folders {
 		if len(folders) == 0 {

@@ -417,6 +417,11 @@ self.texts = {
 	zoneMoved: (zone, here) => `The quiet hours of this device are in the time of ${zone}, but it is in ${here} now.`,
 	zoneTake: (here) => `Use the time of ${here}`,
 	zoneTaken: "The quiet hours follow the time here now.",
+	lineTitle: "A line that all works",
+	lineText: "Now and then this device shows how much mail rang and how fast. If it does not come, something is wrong.",
+	lineEvery: "How often",
+	lines: { never: "Never", day: "Every day", week: "Every Monday" },
+	lineAt: "Time of day",
 	foldersHere: "Which folders",
 	foldersHereHint: "Mail in the others is not shown on this device.",
 
@@ -583,6 +588,7 @@ self.texts = {
 	these: listed,
 	// Devices that did the same, of so many.
 	onDevices: (names, of) => names.length < of || of === 1 ? listed(names) : of === 2 ? "Both devices" : `All ${of} devices`,
+	proofKind: "idlepush works",
 	attentionKind: "Needs attention",
 	clearKind: "Read or removed elsewhere",
 	mailTitle: "Mail",

@@ -72,6 +72,7 @@ type DeviceWishes struct {
 	Revision uint64              `json:",omitempty"`
 	Quiet    quiet               `json:",omitzero"`
 	Folders  map[string][]string `json:",omitempty"`
+	Proof    proof               `json:",omitzero"`
 
 	QuietSince   uint64 `json:",omitempty"`
 	FoldersSince uint64 `json:",omitempty"`
@@ -83,6 +84,12 @@ type quiet struct {
 	Mode      string  `json:",omitempty"`
 	People    bool    `json:",omitempty"`
 	Attention bool    `json:",omitempty"`
+}
+
+type proof struct {
+	Every string `json:",omitempty"`
+	At    int    `json:",omitempty"`
+	Zone  string `json:",omitempty"`
 }
 
 type hours struct {

@@ -1,0 +1,92 @@
+package push
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepush"
+	"idlepush/ring"
+)
+
+func TestProofDue(t *testing.T) {
+	t.Parallel()
+	daily := ring.Proof{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"}
+	weekly := ring.Proof{Every: ring.EveryWeek, At: 8 * 60, Zone: "Europe/Berlin"}
+	night := ring.Proof{Every: ring.EveryDay, At: 2*60 + 30, Zone: "Europe/Berlin"}
+	for name, c := range map[string]struct {
+		wish ring.Proof
+		now  string
+		day  string // empty: none is due
+		from string
+	}{
+		"never":                          {ring.Proof{}, "2026-11-30T08:00:00Z", "", ""},
+		"a zone that is not known":       {ring.Proof{Every: ring.EveryDay, Zone: "No/Where"}, "2026-11-30T08:00:00Z", "", ""},
+		"at its time":                    {daily, "2026-11-30T07:00:00Z", "2026-11-30", "2026-11-29T07:00:00Z"},
+		"a moment before, for yesterday": {daily, "2026-11-30T06:59:59Z", "2026-11-29", "2026-11-28T07:00:00Z"},
+		"on Monday, for a week":          {weekly, "2026-11-30T07:00:00Z", "2026-11-30", "2026-11-23T07:00:00Z"},
+		"a day late":                     {weekly, "2026-12-01T06:59:59Z", "2026-11-30", "2026-11-23T07:00:00Z"},
+		"too late":                       {weekly, "2026-12-01T07:00:00Z", "", ""},
+		"on Sunday":                      {weekly, "2026-11-29T12:00:00Z", "", ""},
+		"after a week in which the clock went back": {weekly, "2026-10-26T07:00:00Z", "2026-10-26", "2026-10-19T06:00:00Z"},
+		"in the hour that there is twice":           {night, "2026-10-25T00:30:00Z", "2026-10-25", "2026-10-24T00:30:00Z"},
+		"in that hour again, for the same day":      {night, "2026-10-25T01:30:00Z", "2026-10-25", "2026-10-24T00:30:00Z"},
+		"in the hour that is left out":              {night, "2026-03-29T01:00:00Z", "2026-03-29", "2026-03-28T01:30:00Z"},
+	} {
+		now, err := time.Parse(time.RFC3339, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		day, since, due := proofDue(c.wish, now)
+		if due != (c.day != "") || due && (day != c.day || since.UTC().Format(time.RFC3339) != c.from) {
+			t.Errorf("%s: it is due %v, for %s from %s, want for %q from %q", name, due, day, since.UTC().Format(time.RFC3339), c.day, c.from)
+		}
+	}
+}
+
+// TestProof has a phone show that all works, over restarts and quiet hours.
+func TestProof(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		daily, quiet, never := h.phone("daily"), h.phone("quiet"), h.phone("never")
+		h.wantProof(daily, ring.Proof{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"})
+		h.wantProof(quiet, ring.Proof{Every: ring.EveryWeek, At: 6 * 60, Zone: "Europe/Berlin"})
+		h.hush(quiet, everyNight)
+		untilClock(t, "2000-01-02 12:00") // a Sunday
+		stop := h.run()
+		after(time.Minute)
+		h.mailFrom("a@example.org")
+		untilClock(t, "2000-01-03 08:30")
+		stop()
+		h.run()
+		untilClock(t, "2000-01-04 12:00")
+		h.wantRang(daily, "02 12:00 proof", "02 12:01 mail a@example.org", "03 08:00 proof", "04 08:00 proof")
+		h.wantRang(quiet, "02 12:01 mail a@example.org", "03 07:00 proof")
+		h.wantRang(never, "02 12:01 mail a@example.org")
+		var bodies []string
+		for _, p := range h.sends() {
+			if p.message.Kind == ring.KindProof {
+				bodies = append(bodies, p.message.Body)
+			}
+		}
+		want := "Mail of the last day: 1, on 3 of your devices. The slowest took 0.0 s, and 0 were lost."
+		if !slices.Contains(bodies, want) {
+			t.Errorf("the lines say %q, want %q", bodies, want)
+		}
+	})
+}
+
+// wantProof sets when a device shows that all works.
+func (h *harness) wantProof(d idlepush.Device, p ring.Proof) {
+	h.Helper()
+	w, err := h.store.Devices.Wishes(d.ID)
+	if err != nil {
+		h.Fatal(err)
+	}
+	w.Proof = p
+	if _, err := h.store.Devices.SetWishes(d.ID, w, h.clock.Now()); err != nil {
+		h.Fatal(err)
+	}
+}

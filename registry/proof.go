@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"idlepush"
+	"idlepush/codes"
+	"idlepush/registry/table"
+	"idlepush/ring"
+)
+
+// codeProof is what a line of proof says. The case is how often there is one.
+const codeProof codes.Code = "proof"
+
+// ProofWishes returns, by the ids of devices, which of them show a line of proof, and when.
+func (o Outbox) ProofWishes() (list map[string]ring.Proof, err error) {
+	list = make(map[string]ring.Proof)
+	err = o.db.View(func(tx *table.Tx) error {
+		rows, err := deviceWishes.First(tx, table.Range{}, table.NoLimit)
+		for _, row := range rows {
+			var w ring.DeviceWishes
+			if failed := deviceWishes.Place(tx, row.Key).Open(row.Value.Sealed, &w); failed != nil {
+				err = errors.Join(err, failed)
+			} else if w.Proof.Every != "" {
+				list[string(row.Key.device)] = w.Proof
+			}
+		}
+		return err
+	})
+	return list, err
+}
+
+// RingProof queues a line of proof for the device, which counts what its user's devices were told
+// from since on. For a day there is one line: if it is there already, nothing happens. It returns
+// ErrNotFound if there is no such device.
+func (o Outbox) RingProof(device string, every ring.Every, day string, since, now time.Time) error {
+	stable := stableID(ring.KindProof, device, day)
+	var n idlepush.Notification
+	err := o.db.View(func(tx *table.Tx) error {
+		at, err := deviceRowOf(tx, id(device))
+		if err != nil {
+			return err
+		}
+		n = idlepush.Notification{ID: stable, Kind: ring.KindProof, User: string(at.Key.user), At: now}
+		n.Expires = now.Add(n.Kind.Lifetime())
+		if _, found, err := byStableID.Row(tx, stableKey{at.Key.user, stable}); err != nil || found {
+			n.ID = ""
+			return err
+		}
+		l, err := lineOf(tx, at.Key.user, since, now)
+		n.Reason = l.reason(every)
+		return err
+	})
+	if err != nil || n.ID == "" {
+		return err
+	}
+	return o.updateQueues(now, func(set *queueSet) error {
+		_, found, err := byStableID.Row(set.tx, stableKey{id(n.User), stable})
+		if err != nil || found {
+			return err
+		}
+		return set.insert(n, []string{device})
+	})
+}
+
+// line is what the devices of a user were told.
+type line struct {
+	mails   int
+	devices map[id]bool
+	slowest time.Duration // from when a mail was found until it was accepted, without holds
+	lost    int           // mails that expired or were refused, though nothing held them back
+}
+
+func (l line) reason(every ring.Every) idlepush.Reason {
+	return idlepush.Reason{Code: codeProof, Params: map[string]string{codes.Case: string(every), "count": strconv.Itoa(l.mails), "devices": strconv.Itoa(len(l.devices)),
+		"slowest": fmt.Sprintf("%.1f", l.slowest.Seconds()), "lost": strconv.Itoa(l.lost)}}
+}
+
+// lineOf reads all that the user was told of since then.
+func lineOf(tx *table.Tx, user id, since, now time.Time) (l line, err error) {
+	l.devices = make(map[id]bool)
+	own := make(map[id]bool)
+	keys, err := devices.Keys(tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return l, err
+	}
+	for _, k := range keys {
+		own[k.device] = true
+	}
+	scopes, err := scopesOf(tx, string(user))
+	for _, scope := range scopes {
+		if err != nil {
+			return l, err
+		}
+		from := notificationKey{scope.id, max(scope.since+1, uint64(since.UnixNano()))}
+		var rows []table.Row[notificationKey, notificationRow]
+		if rows, err = notifications.First(tx, table.Under(scope.id).From(from), table.NoLimit); err != nil {
+			return l, err
+		}
+		for _, row := range rows {
+			if row.Value.Kind.IsOfMail() && err == nil {
+				err = l.add(tx, row, own, now)
+			}
+		}
+	}
+	return l, err
+}
+
+// add counts a notification by its deliveries to these devices. Of a summary only mail counts that
+// has no deliveries of its own.
+func (l *line) add(tx *table.Tx, n table.Row[notificationKey, notificationRow], own map[id]bool, now time.Time) error {
+	list, err := deliveries.First(tx, table.Under(deliveryPrefix(n.Key)), table.NoLimit)
+	told, lost := false, false
+	for _, d := range list {
+		if !own[d.Key.device] {
+			continue
+		}
+		row := d.Value.effective(now, true)
+		switch row.State {
+		case idlepush.DeliveryDelivered:
+			told, l.devices[d.Key.device] = true, true
+			if n.Value.Kind == idlepush.KindMail && (row.Decision == nil || row.Decision.Waited == nil) {
+				l.slowest = max(l.slowest, row.At.Sub(n.Value.At))
+			}
+		case idlepush.DeliveryCombined:
+			told = true
+		case idlepush.DeliveryExpired, idlepush.DeliveryRefused:
+			lost = lost || row.Decision == nil || row.Decision.Verdict != ring.Held
+		}
+	}
+	switch {
+	case n.Value.Kind == idlepush.KindMail && told:
+		l.mails++
+	case n.Value.Code != "" && told:
+		l.mails += n.Value.Count
+	}
+	if lost {
+		l.lost += max(1, n.Value.Count)
+	}
+	return err
+}

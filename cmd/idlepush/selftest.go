@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +19,9 @@ import (
 // maxRing is how long a mail may take to ring in a selftest. The slowest hardship takes 35 s: a
 // connection that is silent is given up after 30 s.
 const maxRing = 55 * time.Second
+
+// loopbackWait is how long a connection to this process itself may take.
+const loopbackWait = 10 * time.Second
 
 // selftest meets hardships, each with an idlepush of its own.
 type selftest struct {
@@ -44,6 +48,9 @@ func runSelftest(ctx context.Context, args []string, stdout, stderr io.Writer) e
 // run meets all hardships at once and prints a line for each. It returns errFound if idlepush broke
 // its promise in one; what it has logged there is written to log. It leaves nothing behind.
 func (s selftest) run(ctx context.Context, out, log io.Writer) (err error) {
+	if err := checkLoopback(); err != nil {
+		return fmt.Errorf("selftest: nothing inside this process can be reached at 127.0.0.1 (%w): bring the loopback interface up, and let no firewall block it", err)
+	}
 	dir, err := os.MkdirTemp("", "idlepush-selftest")
 	if err != nil {
 		return fmt.Errorf("selftest: no folder for temporary files can be made (%w): set TMPDIR to a folder in which this user may write, such as /dev/shm", err)
@@ -68,6 +75,20 @@ func (s selftest) run(ctx context.Context, out, log io.Writer) (err error) {
 		s.print(out, i, &trials[i])
 	}
 	return s.end(out, log, trials)
+}
+
+// checkLoopback returns an error if a part of this process cannot reach another.
+func checkLoopback() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	conn, err := net.DialTimeout("tcp", l.Addr().String(), loopbackWait)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // meet meets one hardship, with a mail before, in and after it. It returns what came of it.

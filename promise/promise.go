@@ -10,6 +10,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/receipt"
 	"idlepush/registry"
 )
 
@@ -89,12 +90,15 @@ func (h House) mailbox(m Mailbox, now time.Time) (r idlepush.Reason, since time.
 	return idlepush.Reason{Code: mailboxUnconfirmed}, since, late(since.Add(m.Interval), now)
 }
 
-// device decides whether a device does not ring although its push service works.
+// device decides whether a device does not ring although its push service works, or reports no
+// more that it does.
 func (h House) device(d idlepush.Device, now time.Time) (r idlepush.Reason, since time.Time, broken bool) {
 	st := d.Status
 	switch due := latest(d.Due, h.Awake); {
 	case st.State == idlepush.StateSuspect:
 		return because(deviceDown, st.Reason), st.Since, true
+	case d.Chain.Unconfirmed(now):
+		return idlepush.Reason{Code: receipt.CodeUnconfirmed}, d.Chain.Since, true
 	case slices.ContainsFunc(h.Lanes, func(l registry.Lane) bool { return l.Name == d.Lane }):
 		return r, since, false
 	case st.Failures > 0 && late(st.Failing, now):

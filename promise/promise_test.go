@@ -6,6 +6,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/receipt"
 	"idlepush/registry"
 )
 
@@ -48,6 +49,11 @@ func TestBroken(t *testing.T) {
 	failing := func(since time.Duration) func(*House) {
 		return device(idlepush.Status{State: idlepush.StateProven, Failures: 3, Failing: ago(since), Reason: failed})
 	}
+	unconfirmed := func(since time.Duration) func(*House) {
+		return func(h *House) {
+			h.Devices[0].Chain = receipt.Chain{Shown: ago(48 * time.Hour), Unanswered: 3, Since: ago(since)}
+		}
+	}
 	for name, c := range map[string]struct {
 		change []func(*House)
 		want   codes.Code // empty: nothing is broken
@@ -69,6 +75,8 @@ func TestBroken(t *testing.T) {
 		"a suspect device":                     {[]func(*House){device(idlepush.Status{State: idlepush.StateSuspect, Since: ago(time.Second), Reason: failed})}, deviceDown, time.Second, "anna"},
 		"pushes to a device fail":              {[]func(*House){failing(Patience)}, deviceDown, Patience, "anna"},
 		"pushes to a device just fail":         {change: []func(*House){failing(Patience - 1)}},
+		"a device has stopped to report":       {[]func(*House){unconfirmed(24 * time.Hour)}, receipt.CodeUnconfirmed, 24 * time.Hour, "anna"},
+		"a device may report yet":              {change: []func(*House){unconfirmed(24*time.Hour - 1)}},
 		"a device never had a push":            {change: []func(*House){device(idlepush.Status{State: idlepush.StateUnproven, Since: ago(time.Hour)})}},
 		"what is due for a device waits":       {[]func(*House){func(h *House) { h.Devices[0].Due = ago(Patience) }}, deviceWaits, Patience, "anna"},
 		"what is held for a device waits":      {change: []func(*House){func(h *House) { h.Devices[0].Due = now.Add(7 * time.Hour) }}},
@@ -105,7 +113,7 @@ func TestBroken(t *testing.T) {
 			if want := c.to; want == "" && seen != " anna ben carl" || want != "" && seen != " "+want {
 				t.Errorf("it concerns%s", seen)
 			}
-			known := codes.Join(Codes, []codes.Entry{{Code: lost.Code, Text: "it was lost"}, {Code: failed.Code, Text: "it is busy"}})
+			known := codes.Join(Codes, receipt.Codes, []codes.Entry{{Code: lost.Code, Text: "it was lost"}, {Code: failed.Code, Text: "it is busy"}})
 			if err := known.Check(list[0].Code, list[0].Params); err != nil {
 				t.Error(err)
 			}

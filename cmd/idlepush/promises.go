@@ -13,7 +13,7 @@ import (
 // house knows which promises are broken. It may be used from several goroutines.
 type house struct {
 	store *registry.Store
-	pool  *watcher.Pool
+	live  func(account string) watcher.Live
 	loops pulse
 
 	mu        sync.Mutex
@@ -23,7 +23,7 @@ type house struct {
 }
 
 func newHouse(store *registry.Store, pool *watcher.Pool, loops pulse) *house {
-	return &house{store: store, pool: pool, loops: loops, awake: time.Now(), last: clocks.Read(nil)}
+	return &house{store: store, live: pool.Live, loops: loops, awake: time.Now(), last: clocks.Read(nil)}
 }
 
 // broken returns the promises that are broken at now. What is old because the machine slept, or its
@@ -59,7 +59,7 @@ func (h *house) read(is *promise.House) error {
 		return err
 	}
 	for _, a := range accounts {
-		live := h.pool.Live(a.ID)
+		live := h.live(a.ID)
 		is.Mailboxes = append(is.Mailboxes, promise.Mailbox{Account: a, Confirmed: live.Confirmed, Interval: live.Interval})
 	}
 	if is.Devices, err = h.store.Devices.List(""); err != nil {

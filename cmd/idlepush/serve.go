@@ -46,7 +46,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	dispatcher.Sent, pool.Ended = figures.Sent, figures.Ended
 	loops := newPulse(&dispatcher.Looked, &pool.Looked)
 	house := newHouse(store, pool, loops)
-	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age})
+	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age, Broken: house.broken})
 	group, ctx := errgroup.WithContext(ctx)
 	forPrometheus := figures.Handler(log)
 	api, err := s.handler(ctx, store, dispatcher, pool, house, c.clients, forPrometheus, log)

@@ -8,6 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"idlepush"
+	"idlepush/codes"
+	"idlepush/promise"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/watcher"
 )
@@ -30,6 +33,7 @@ var (
 	pausedLanes = describe("lanes_paused", "Push services that are paused because they fail as a whole.", "transport")
 	storeReady  = describe("store_ready", "1 if the store can be read and its last commit succeeded.")
 	loopAge     = describe("loop_age_seconds", "Time since the slower of the two loops, over mailboxes and over queues, has gone round. Each does at least once a minute.")
+	broken      = describe("promises_broken", "Promises that are broken: mailboxes, devices, push services, the store and the program, by code.", "code")
 	dataRoom    = describe("data_free_bytes", "Free bytes on the disk of the data folder.")
 )
 
@@ -39,7 +43,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{mailboxes, sessions, silence, interval, devices, backlog, oldest, pausedLanes, storeReady, loopAge, dataRoom} {
+	for _, d := range []*prometheus.Desc{mailboxes, sessions, silence, interval, devices, backlog, oldest, pausedLanes, storeReady, loopAge, broken, dataRoom} {
 		to <- d
 	}
 }
@@ -59,6 +63,13 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(loopAge, c.at.Looked().Seconds())
 	now := time.Now()
+	counts := make(map[codes.Code]int)
+	for _, b := range c.at.Broken(now) {
+		counts[b.Code]++
+	}
+	for _, e := range slices.Concat(promise.Codes, receipt.Codes) {
+		gauge(broken, float64(counts[e.Code]), string(e.Code))
+	}
 	for _, collect := range []func(setter, time.Time) error{c.mailboxes, c.queues, c.devices} {
 		if err := collect(gauge, now); err != nil {
 			to <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"idlepush/codes"
+	"idlepush/promise"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -88,6 +89,7 @@ func (m *Metrics) Collect(store *registry.Store, pool *watcher.Pool, at Machine)
 type Machine struct {
 	Room   func() (bytes uint64, known bool) // that may be written to the disk of the store
 	Looked func() time.Duration              // since a loop of the program has last gone round
+	Broken func(now time.Time) []promise.Broken
 }
 
 // Handler returns the handler of GET /metrics. It answers one request at a time, and 503 to others.

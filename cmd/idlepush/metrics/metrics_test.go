@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"idlepush/promise"
 	"idlepush/registry/registrytest"
 	"idlepush/watcher"
 )
@@ -20,7 +21,7 @@ func TestStoreThatFails(t *testing.T) {
 	}
 	log, lines := registrytest.NewLog(t)
 	m := New("v1")
-	m.Collect(store, &watcher.Pool{}, Machine{Room: func() (uint64, bool) { return 0, false }, Looked: func() time.Duration { return 0 }})
+	m.Collect(store, &watcher.Pool{}, Machine{Room: func() (uint64, bool) { return 0, false }, Looked: func() time.Duration { return 0 }, Broken: func(time.Time) []promise.Broken { return nil }})
 	answer := httptest.NewRecorder()
 	m.Handler(log).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	if body := answer.Body.String(); answer.Code != 200 || !strings.Contains(body, "\nidlepush_store_ready 0\n") {

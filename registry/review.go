@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"idlepush"
-	"idlepush/codes"
 	"idlepush/registry/table"
 	"idlepush/ring"
 )
@@ -24,8 +23,9 @@ type review struct {
 // reviewed is a delivery with the decision about it. The verdict is empty if it was not to be sent
 // any more.
 type reviewed struct {
-	key deliveryKey
-	by  ring.Decision
+	key   deliveryKey
+	by    ring.Decision
+	takes bool // others may go into it
 }
 
 // reviewHeld decides again about what is held back in the subqueue of the work.
@@ -73,22 +73,23 @@ func (r *review) add(tx *table.Tx, q *queue, w Work, k deliveryKey, now time.Tim
 	d := reviewed{key: k}
 	if waits {
 		d.by = decide(w)
+		d.takes = d.by.Verdict.Shows() && takes(w.Notification, row)
 	}
 	if d.by.Verdict == ring.Held && (r.until.IsZero() || d.by.Until.Before(r.until)) {
 		r.until = d.by.Until
 	}
 	at := len(r.list)
-	if d.by.Verdict.Shows() && takes(w.Notification.Kind, w.Notification.Code, row) {
+	if d.takes {
 		at = 0
 	}
 	r.list = slices.Insert(r.list, at, d)
 	return nil
 }
 
-// takes reports whether others may go into the notification of a delivery that was held: a summary
-// that Combine has made and that no phone can show yet.
-func takes(k idlepush.Kind, code codes.Code, row deliveryRow) bool {
-	return k == idlepush.KindSummary && code == "" && row.Attempts == 0 && !row.maybeShown()
+// takes reports whether others may go into a notification that was held: a summary that Combine has
+// made and that no phone can show yet.
+func takes(n idlepush.Notification, d deliveryRow) bool {
+	return n.Kind == idlepush.KindSummary && n.Code == "" && d.Attempts == 0 && !d.maybeShown()
 }
 
 // releaseCost is what the release of one delivery reads and writes at most.
@@ -160,9 +161,8 @@ func (s *queueSet) apply(q *queue, d reviewed, alone bool) (ready combinedDelive
 	if err != nil || !found {
 		return ready, false, err
 	}
-	ready = combinedDelivery{Row: at, id: n.ID, clear: n.Clear, by: d.by}
+	ready = combinedDelivery{Row: at, id: n.ID, clear: n.Clear, by: d.by, takes: d.takes}
 	ready.combines = n.Kind == idlepush.KindClear || n.Kind == idlepush.KindMail && !at.Value.maybeShown() && !alone
-	ready.takes = takes(n.Kind, n.Code, at.Value)
 	return ready, true, nil
 }
 
@@ -198,7 +198,7 @@ func (o Outbox) ring(set *queueSet, q *queue, r *review, ready []combinedDeliver
 		rest = nil
 	}
 	for _, d := range slices.Backward(rest) {
-		r.list = slices.Insert(r.list, 0, reviewed{d.Key, d.by})
+		r.list = slices.Insert(r.list, 0, reviewed{key: d.Key, by: d.by})
 	}
 	return len(chosen), err
 }

@@ -60,7 +60,7 @@ func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) 
 			return err
 		}
 		if n > 0 {
-			waits, err := w.readOther(set.tx, q, at, set.now)
+			_, waits, err := w.readDelivery(set.tx, q.device, at, set.now)
 			if err != nil || !waits {
 				return err
 			}
@@ -98,21 +98,6 @@ func (o Outbox) isAsRead(set *queueSet, q *queue, at table.Row[deliveryKey, deli
 	is, err := o.opened.readWished(set.tx, at, account, q.device.Key)
 	is.OnlySilent = n.Silent
 	return n.Wordless == w.Notification.Wordless && reflect.DeepEqual(is, w.wished), err
-}
-
-// readOther makes the work that of another delivery of its subqueue, with what there is to decide.
-// waits reports whether that is still to be sent.
-func (w *Work) readOther(tx *table.Tx, q *queue, at table.Row[deliveryKey, deliveryRow], now time.Time) (waits bool, err error) {
-	state, _, err := currentState(tx, q.device, at, now)
-	if err != nil || state != idlepush.DeliveryPending {
-		return false, err
-	}
-	n, found, err := notifications.Get(tx, at.Key.notification)
-	if err != nil || !found {
-		return false, err
-	}
-	w.key, w.Attempts, w.Decision, w.OnlySilent = at.Key, at.Value.Attempts, ring.Decision{}, n.Silent
-	return true, w.tell(tx, at.Value, n)
 }
 
 // hold holds a pending delivery back.

@@ -10,6 +10,7 @@ import (
 
 	"idlepush"
 	"idlepush/registry/table"
+	"idlepush/ring"
 )
 
 // Next returns the first delivery of the device's queue. ok is false if nothing can be sent now.
@@ -137,39 +138,43 @@ func (w *Work) read(tx *table.Tx, d table.Row[deviceKey, deviceRow], head uint64
 	if err != nil || !found {
 		return false, err
 	}
-	state, account, err := currentState(tx, d, at, now)
-	if err != nil || state != idlepush.DeliveryPending {
+	account, ok, err := w.readDelivery(tx, d, at, now)
+	if err != nil || !ok {
 		return false, err
 	}
-	w.key, w.Account, w.Attempts = at.Key, idlepush.Account{Owner: account.Owner, Email: account.Email, Link: account.Link}, at.Value.Attempts
+	w.Account = idlepush.Account{Owner: account.Owner, Email: account.Email, Link: account.Link}
 	if err := addPiggybacked(tx, w, now); err != nil {
 		return false, err
 	}
 	if w.Pause, err = getLane(tx, w.Lane); err != nil {
 		return false, err
 	}
-	n, found, err := notifications.Get(tx, w.key.notification)
+	is, err := opened.readWished(tx, at, account, d.Key)
+	is.OnlySilent = w.OnlySilent
+	w.wished = is
+	return err == nil, err
+}
+
+// readDelivery makes the work that of a delivery, with what there is to say and the last decision,
+// and returns the account. waits reports whether the delivery is still to be sent.
+func (w *Work) readDelivery(tx *table.Tx, d table.Row[deviceKey, deviceRow], at table.Row[deliveryKey, deliveryRow], now time.Time) (account accountRow, waits bool, err error) {
+	state, account, err := currentState(tx, d, at, now)
+	if err != nil || state != idlepush.DeliveryPending {
+		return account, false, err
+	}
+	n, found, err := notifications.Get(tx, at.Key.notification)
 	if err == nil && !found {
 		err = fmt.Errorf("%w: a delivery is of no notification", ErrCorrupt)
 	}
 	if err != nil {
-		return false, err
+		return account, false, err
 	}
-	if err := w.tell(tx, at.Value, n); err != nil {
-		return false, err
+	w.key, w.Attempts, w.OnlySilent, w.Decision = at.Key, at.Value.Attempts, n.Silent, ring.Decision{}
+	if by := at.Value.Decision; by != nil {
+		w.Decision = *by
 	}
-	w.wished, err = opened.readWished(tx, at, account, d.Key)
-	w.OnlySilent = n.Silent
-	return err == nil, err
-}
-
-// tell adds what there is to say to the work, and the last decision.
-func (w *Work) tell(tx *table.Tx, d deliveryRow, n notificationRow) (err error) {
-	if d.Decision != nil {
-		w.Decision = *d.Decision
-	}
-	w.Notification, err = n.unseal(tx, w.key.notification)
-	return err
+	w.Notification, err = n.unseal(tx, at.Key.notification)
+	return account, err == nil, err
 }
 
 // readWished returns what is wished of the device, and, if the delivery is of mail, what its user

@@ -66,7 +66,7 @@ func (r *review) add(tx *table.Tx, q *queue, w Work, k deliveryKey, now time.Tim
 	if err != nil {
 		return err
 	}
-	waits, err := w.readOther(tx, q, table.Row[deliveryKey, deliveryRow]{Key: k, Value: row}, now)
+	_, waits, err := w.readDelivery(tx, q.device, table.Row[deliveryKey, deliveryRow]{Key: k, Value: row}, now)
 	if err != nil {
 		return err
 	}

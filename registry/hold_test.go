@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	"idlepush"
 	"idlepush/registry/table"
-	"idlepush/registry/testenv"
 	"idlepush/ring"
 )
 
@@ -184,147 +182,6 @@ func reviewSummary(t *testing.T) {
 	}
 }
 
-func editsEndHolds(t *testing.T) {
-	t.Parallel()
-	until := dawn.Add(time.Hour)
-	for name, c := range map[string]struct {
-		edit func(s *Store, ann idlepush.User, a idlepush.Account, d idlepush.Device) error
-		both bool // also what is held of the other mailbox
-	}{
-		"rules": {func(s *Store, ann idlepush.User, a idlepush.Account, _ idlepush.Device) error {
-			return errOf(s.Accounts.SetWishes(ann.ID, a.ID, ring.Wishes{Name: "x"}, dawn))
-		}, false},
-		"a mute": {func(s *Store, ann idlepush.User, a idlepush.Account, _ idlepush.Device) error {
-			m, err := s.Accounts.Mute(ann.ID, a.ID, ring.Mute{Of: ring.MuteMailbox}, dawn.Add(-time.Hour))
-			if err != nil {
-				return err
-			}
-			return s.Accounts.Unmute(ann.ID, a.ID, m.ID, dawn)
-		}, false},
-		"quiet hours": {func(s *Store, _ idlepush.User, _ idlepush.Account, d idlepush.Device) error {
-			return errOf(s.Devices.SetWishes(d.ID, someDeviceWishes, dawn))
-		}, true},
-		"the device": {func(s *Store, _ idlepush.User, _ idlepush.Account, d idlepush.Device) error {
-			d.Name = "another"
-			return errOf(s.Devices.Update(d, dawn))
-		}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, ann, a, d := onePhone(t)
-			b, other := mailbox(t, s, ann, "b@example.org"), phone(t, s, ann, "other")
-			ids := append(arrive(t, s, a, 1, dawn), arrive(t, s, b, 1, dawn)...)
-			for _, d := range []idlepush.Device{d, other} {
-				wantSent(t, dispatch(t, s, d, dawn, decides(heldUntil(until))))
-			}
-			if due := dueNow(t, s, dawn); len(due) > 0 {
-				t.Errorf("before the edit %v are due", due)
-			}
-			if err := c.edit(s, ann, a, d); err != nil {
-				t.Fatal(err)
-			}
-			due := dueNow(t, s, dawn)
-			if !due[d.ID] || due[other.ID] == c.both {
-				t.Errorf("after the edit %v are due", due)
-			}
-			want := ids[:1]
-			if c.both {
-				want = ids
-			}
-			wantSent(t, dispatch(t, s, d, dawn, rings), want...)
-		})
-	}
-}
-
-func editMeanwhile(t *testing.T) {
-	t.Parallel()
-	s, ann, a, d := onePhone(t)
-	ids := arrive(t, s, a, 2, dawn)
-	until := dawn.Add(time.Hour)
-	wantSent(t, dispatch(t, s, d, dawn, decides(heldUntil(until))))
-	edited := false
-	n, err := s.Outbox.Combine(first(t, s, d, until), until, func(Work) ring.Decision {
-		if !edited {
-			edited = true
-			done := make(chan error)
-			go func() {
-				_, err := s.Accounts.SetWishes(ann.ID, a.ID, ring.Wishes{Name: "x"}, until.Add(time.Second))
-				done <- err
-			}()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-		return heldUntil(until.Add(time.Hour))
-	})
-	if err != nil || n != 0 {
-		t.Error(n, err)
-	}
-	now := until.Add(time.Second)
-	if !dueNow(t, s, now)[d.ID] {
-		t.Error("the edit came while it was decided, and nothing is decided again")
-	}
-	wantSent(t, dispatch(t, s, d, now, bySubject(map[string]ring.Decision{"mail 1": notAtAll})), ids[1])
-}
-
-func editBeforeDecided(t *testing.T) {
-	t.Parallel()
-	edits := map[string]func(*Store, idlepush.User, idlepush.Account, idlepush.Device) error{
-		"rules": func(s *Store, ann idlepush.User, a idlepush.Account, _ idlepush.Device) error {
-			return errOf(s.Accounts.SetWishes(ann.ID, a.ID, ring.Wishes{People: []string{"bob@example.org"}}, dawn))
-		},
-		"a mute": func(s *Store, ann idlepush.User, a idlepush.Account, _ idlepush.Device) error {
-			return errOf(s.Accounts.Mute(ann.ID, a.ID, ring.Mute{Of: ring.MuteMailbox}, dawn))
-		},
-		"quiet hours": func(s *Store, _ idlepush.User, _ idlepush.Account, d idlepush.Device) error {
-			return errOf(s.Devices.SetWishes(d.ID, someDeviceWishes, dawn))
-		},
-		"its content": func(s *Store, _ idlepush.User, a idlepush.Account, _ idlepush.Device) error {
-			return errOf(s.Mail.FillIn(a.ID, "INBOX", 7, Message{UID: 1, Facts: ring.Facts{From: "bob@example.org"}}, dawn))
-		},
-	}
-	for name, edit := range edits {
-		for _, by := range []ring.Decision{heldUntil(dawn.Add(time.Hour)), notAtAll} {
-			s, ann, a, d := onePhone(t)
-			look := arrival(t, s, a, 1, dawn)
-			look.Mails[0] = Message{UID: 1, Wordless: true}
-			if _, err := s.Mail.Record(look); err != nil {
-				t.Fatal(err)
-			}
-			w := first(t, s, d, dawn)
-			if err := edit(s, ann, a, d); err != nil {
-				t.Fatal(err)
-			}
-			w.Decision = by
-			if err := s.Outbox.Decide(w, dawn, decides(by)); err != nil {
-				t.Fatal(err)
-			}
-			if sent := dispatch(t, s, d, dawn, rings); len(sent) != 1 {
-				t.Errorf("%s came before it was %s, and %q went", name, by.Verdict, sent)
-			}
-		}
-	}
-}
-
-func editWhileWaiting(t *testing.T) {
-	t.Parallel()
-	s, ann, a, d := onePhone(t)
-	ids := arrive(t, s, a, 2, dawn)
-	w := first(t, s, d, dawn)
-	w.Decision = heldUntil(dawn.Add(time.Hour))
-	by := bySubject(map[string]ring.Decision{"mail 1": w.Decision})
-	if err := s.Outbox.Decide(w, dawn, by); err != nil {
-		t.Fatal(err)
-	}
-	retry := dawn.Add(10 * time.Minute)
-	end(t, s, first(t, s, d, dawn), Outcome{Result: ResultRetry, At: retry, Reason: because("busy", "h")}, dawn)
-	wish(t, s, ann, a, ring.Wishes{Name: "x"})
-	if got, err := s.Devices.Get(d.ID); err != nil || !got.Due.Equal(retry) {
-		t.Errorf("it is due at %v, %v; want %v", got.Due, err, retry)
-	}
-	wantSent(t, dispatch(t, s, d, retry, rings), ids...)
-}
-
 func readWhileHeld(t *testing.T) {
 	t.Parallel()
 	s, ann, a, d := onePhone(t)
@@ -480,100 +337,5 @@ func decisionKept(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
-	}
-}
-
-// TestHoldFails: whatever transaction fails, and whenever the program ends, each mail is told once.
-func TestHoldFails(t *testing.T) {
-	t.Parallel()
-	random := testenv.Rand(t)
-	for i := range testenv.Tenth(300) {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			s, fault := faultyStore(t)
-			ann := someone(t, s, "ann")
-			a, d := mailbox(t, s, ann, "ann@example.org"), phone(t, s, ann, "phone")
-			now, told, ids := dawn, make(map[string]int), []string(nil)
-			verdicts := func(w Work) ring.Decision { // the same for the same mail at the same time
-				switch n := (w.Notification.UID*7 + uint32(now.Sub(dawn)/time.Minute)) % 5; {
-				case w.Notification.Kind != idlepush.KindMail || n < 2:
-					return ring.Decision{Verdict: ring.Now}
-				case n == 2 && w.Notification.UID%4 == 0:
-					return notAtAll
-				}
-				return heldUntil(now.Add(7 * time.Minute))
-			}
-			turn := func(by func(Work) ring.Decision) {
-				for range 500 {
-					w, ok, err := s.Outbox.Next(d.ID, now)
-					switch {
-					case err == nil && !ok:
-						return
-					case err != nil:
-					case w.HoldEnded:
-						_, err = s.Outbox.Combine(w, now, by)
-					default:
-						if w.Decision = by(w); w.Decision.Verdict == ring.Held || w.Decision.Verdict == ring.Not {
-							err = s.Outbox.Decide(w, now, by)
-							break
-						}
-						told[w.Notification.ID]++
-						for err = errFault; errors.Is(err, errFault); {
-							_, err = s.Outbox.Settle(w, Outcome{Result: ResultDelivered}, now)
-						}
-					}
-					if err != nil && !errors.Is(err, errFault) {
-						t.Fatal(err)
-					}
-				}
-				t.Fatal("the queue never ends")
-			}
-			*fault = func() error {
-				if random.IntN(4) == 0 {
-					return errFault
-				}
-				return nil
-			}
-			for range 12 {
-				broken := *fault
-				*fault = nil
-				ids = append(ids, arrive(t, s, a, random.IntN(6), now)...)
-				if random.IntN(3) == 0 {
-					armed, _ := faults.Load(s)
-					s = crashed(t, s)
-					faults.Store(s, armed)
-					reopen(t, s)
-				}
-				*fault = broken
-				turn(verdicts)
-				now = now.Add(time.Duration(1+random.IntN(8)) * time.Minute)
-			}
-			*fault = nil
-			turn(rings)
-			now = now.Add(time.Hour)
-			turn(rings)
-			recountTold(t, s, ann, d, ids, told, now)
-		})
-	}
-}
-
-// recountTold holds the device to be told of each mail once: by itself, in a summary that counts
-// it, or not at all by a decision.
-func recountTold(t *testing.T, s *Store, ann idlepush.User, d idlepush.Device, ids []string, told map[string]int, now time.Time) {
-	t.Helper()
-	count := make(map[string]int)
-	for i, id := range ids {
-		switch got := deliveryOf(t, s, ann, id, d, now); {
-		case got.State == idlepush.DeliveryDelivered && told[id] == 1:
-		case got.State == idlepush.DeliveryCombined && told[id] == 0 && told[got.Into] == 1:
-			count[got.Into]++
-		case got.State == idlepush.DeliverySkipped && told[id] == 0 && got.Decision.Verdict == ring.Not:
-		default:
-			t.Errorf("mail %d is %s, told %d times by itself and %d times in a summary", i+1, got.State, told[id], told[got.Into])
-		}
-	}
-	for id, want := range count {
-		if n, err := s.History.Get(ann.ID, id, now); err != nil || n.Count != want {
-			t.Errorf("a summary counts %d of %d, %v", n.Count, want, err)
-		}
 	}
 }

@@ -184,7 +184,7 @@ func (h *heldPhone) editRules() {
 
 func (h *heldPhone) fillIn() {
 	if m := h.one(); m != nil {
-		h.maybe[m.id] = h.maybe[m.id] || h.shows[m.id] // it is sent again
+		h.maybe[m.id] = h.maybe[m.id] || h.shows[m.id] || h.isOnItsWay(m.id) // it is sent again
 		h.must(errOf(h.s.Mail.FillIn(h.account.ID, "INBOX", 7, Message{UID: m.uid, Content: idlepush.Content{Subject: "s"}}, h.now)))
 	}
 }

@@ -12,9 +12,9 @@ import (
 // burstWindow is the window of the setting burst-limit.
 const burstWindow = time.Minute
 
-// next returns the next delivery to the device, with what was decided about it. ok is false if none
-// is due, or if the lane was paused meanwhile. What is held back or not to ring at all is no such
-// delivery. When a hold ends, one summary replaces what was held back.
+// next returns the next delivery to the device that is to be shown, with the decision about it. ok
+// is false if none is due, or if the lane was paused meanwhile. When a hold ends, one summary
+// replaces the deliveries that were held.
 func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	for {
 		now := d.now()

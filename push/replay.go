@@ -68,7 +68,7 @@ func (r *replay) arrive(i int) {
 	r.settle(r.decide(replayItem{kind: idlepush.KindMail, mails: []int{i}, since: at}, at), at)
 }
 
-// settle does what was decided about the item.
+// settle carries out the decision about the item.
 func (r *replay) settle(it replayItem, at time.Time) {
 	if it.kind == idlepush.KindMail {
 		r.Decisions[it.mails[0]] = it.d

@@ -16,11 +16,12 @@ const (
 	maxCleared  = MaxMails
 )
 
-// Combine decides again, by decide, about what was held back in the subqueue of the work, whose
-// hold has ended. What is still held stays, and what is not to ring any more is skipped. Of what is
-// to ring, or to show without a sound, one notification replaces at least two: for mail a summary
-// that counts them, for clears one clear with all their ids, or as few clears as hold them. It has
-// a stable id of its own. If one made before still waits and was not tried, it takes over more.
+// Combine decides again, by decide, about the held deliveries in the subqueue of the work, whose
+// hold has ended. Those that are still held stay, and those that are not to ring any more are
+// skipped. If at least two are to ring, or to show without a sound, one notification replaces them:
+// for mail a summary that counts them, for clears one clear with all their ids, or as few clears as
+// hold them. It has a stable id of its own. If one made before still waits and was not tried, it
+// takes over more.
 //
 // What the phone may show already is not combined, because it is sent again under its own id. It
 // waits where it did before it was held, as does a delivery that would be alone, and mail that

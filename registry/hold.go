@@ -10,9 +10,9 @@ import (
 	"idlepush/ring"
 )
 
-// Package push decides when and whether something rings. What it holds back waits in a subqueue of
-// its own, so that what is behind it is decided, too. That subqueue is due when the first of its
-// holds ends, or at once after wishes were edited. Then Combine decides again about all of it.
+// Package push decides whether and when a delivery rings. Held deliveries wait in a subqueue of
+// their own, so that those behind them are decided, too. That subqueue is due when the first of its
+// holds ends, or at once after wishes were edited. Then Combine decides again about all of them.
 
 // storedDecision is what the row of a delivery keeps of a decision: nothing if it just rings.
 func storedDecision(d ring.Decision) *ring.Decision {
@@ -29,12 +29,11 @@ const maxDecided = 100
 // and its notification besides.
 const decideCost = deliveryCost + 4
 
-// Decide writes decisions by which nothing is sent: that about the work, w.Decision, and those of
-// decide about what is behind it in its subqueue, as many as fit one transaction. What is held is
-// held back until then, and Next has the rest. What is not to ring ends as
-// idlepush.DeliverySkipped. If wishes were edited since the work was read, or the mail has its
-// content only since then, Decide changes nothing. It returns ErrNotFound if there is no such
-// device.
+// Decide writes decisions by which nothing is sent: w.Decision about the work, and those of decide
+// about the deliveries behind it in its subqueue, as many as fit one transaction. Next returns the
+// rest. Deliveries that are not to ring end as idlepush.DeliverySkipped. If wishes were edited
+// since the work was read, or the mail has its content only since then, Decide changes nothing. It
+// returns ErrNotFound if there is no such device.
 func (o Outbox) Decide(w Work, now time.Time, decide func(Work) ring.Decision) error {
 	err := o.updateQueues(now, func(set *queueSet) error {
 		q, err := set.getExisting(w.subqueue.device)
@@ -51,8 +50,8 @@ func (o Outbox) Decide(w Work, now time.Time, decide func(Work) ring.Decision) e
 	return err
 }
 
-// decideBehind holds back or skips the work and what is behind it, up to the first that is to be
-// sent.
+// decideBehind holds back or skips the work and the deliveries behind it, up to the first that is
+// to be sent.
 func (o Outbox) decideBehind(set *queueSet, q *queue, w Work, decide func(Work) ring.Decision) error {
 	for n := 0; n < maxDecided && set.opsLeft() >= decideCost; n++ {
 		at, found, err := waiting.Row(set.tx, waitingKey{w.subqueue, q.row.Subqueues[w.subqueue.subqueue].Head})
@@ -111,7 +110,7 @@ func (s *queueSet) hold(q *queue, at table.Row[deliveryKey, deliveryRow], by rin
 	return s.move(q, at, true)
 }
 
-// move moves a pending delivery to the subqueue of what is held back, or back from there.
+// move moves a pending delivery to the subqueue of held deliveries, or back from there.
 func (s *queueSet) move(q *queue, at table.Row[deliveryKey, deliveryRow], held bool) error {
 	from := at.Value.subqueue(at.Key)
 	at.Value.Held = held
@@ -127,7 +126,7 @@ func (s *queueSet) skip(q *queue, at table.Row[deliveryKey, deliveryRow], by rin
 	return s.endDelivery(q, at.Key, at.Value.withState(idlepush.DeliverySkipped, s.now))
 }
 
-// endHolds has push decide again about what is held back for the devices: in the subqueue of that
+// endHolds has push decide again about the held deliveries to the devices: in the subqueue of that
 // name, or in all if sub is empty. It returns the devices that did not fit the transaction.
 func (s *queueSet) endHolds(list []id, sub string) (left []id, err error) {
 	for ; len(list) > 0; list = list[1:] {
@@ -152,8 +151,7 @@ func (s *queueSet) endHolds(list []id, sub string) (left []id, err error) {
 	return nil, nil
 }
 
-// holds reports whether something is held back in the subqueue of that name, or in any if it is
-// empty.
+// holds reports whether the subqueue of that name has held deliveries, or any if sub is empty.
 func (q queueRow) holds(sub string) bool {
 	for name, l := range q.Subqueues {
 		if l.Head > 0 && !l.HeldUntil.IsZero() && (sub == "" || name == sub) {

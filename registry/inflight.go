@@ -14,7 +14,7 @@ type inFlight struct {
 	mu      sync.Mutex
 	devices map[id]pushes
 	ending  map[*queueSet][]deliveryKey // what transactions that run take from queues
-	before  map[id][]uint64             // the sequences of what an earlier run may have sent; not guarded
+	before  map[id][]uint64             // sequences that an earlier run may have sent; not guarded
 }
 
 // beginRun finds out what an earlier run may have sent without writing the outcome: the first eight

@@ -33,7 +33,7 @@ func subqueueOf(k idlepush.Kind, scope id) string {
 // heldBack ends the name of the subqueue with what is held back of another.
 const heldBack = "/held"
 
-// isHeldBack reports whether the subqueue has what is held back, and of which other.
+// isHeldBack reports whether the subqueue has the held deliveries of another, and of which.
 func (k subqueueKey) isHeldBack() (of subqueueKey, ok bool) {
 	k.subqueue, ok = strings.CutSuffix(k.subqueue, heldBack)
 	return k, ok
@@ -48,8 +48,8 @@ func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
 	return subqueueKey{k.device, name}
 }
 
-// isHeld reports whether what the subqueue has is held at now. A hold that begins after now was
-// written before the clock was set back, and does not count.
+// isHeld reports whether the deliveries of the subqueue are held at now. A hold that begins after
+// now was written before the clock was set back, and does not count.
 func (l subqueueRow) isHeld(now time.Time) bool {
 	return !now.Before(l.HeldFrom) && now.Before(l.HeldUntil)
 }

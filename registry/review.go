@@ -9,14 +9,15 @@ import (
 	"idlepush/ring"
 )
 
-// review is what was decided again about what is held back in a subqueue.
+// review has the new decisions about the held deliveries of a subqueue.
 type review struct {
 	sub   subqueueKey
 	of    subqueueKey // from which it is held back
 	hold  subqueueRow // of sub, when that was decided
 	until time.Time   // when the first hold ends of what stays; zero: nothing does
 	alone bool        // a summary would be held: what rings all the same does so one by one
-	// list has what was not dealt with yet: in order, but a summary that takes in others is first.
+	// list has the deliveries still to be released: in order, but a summary that takes in others is
+	// first.
 	list []reviewed
 }
 
@@ -28,7 +29,7 @@ type reviewed struct {
 	takes bool // others may go into it
 }
 
-// reviewHeld decides again about what is held back in the subqueue of the work.
+// reviewHeld decides again about the held deliveries in the subqueue of the work.
 func (o Outbox) reviewHeld(w Work, now time.Time, decide func(Work) ring.Decision) (r review, err error) {
 	var held bool
 	r.sub = w.subqueue

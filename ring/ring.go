@@ -45,7 +45,7 @@ const (
 	Not    Verdict = "not"
 )
 
-// Decision is what was decided about a mail on a device.
+// Decision says whether, when and how a mail rings on a device, and why.
 type Decision struct {
 	Verdict Verdict
 	Since   time.Time `json:",omitzero"` // held: since when, for the same reason
@@ -77,14 +77,14 @@ type Wait struct {
 	Since, Until time.Time
 }
 
-// Holds is what is held back for a device.
+// Holds counts the held deliveries to a device.
 type Holds struct {
 	Count int        // of mails, and of what else needs attention
 	Until time.Time  // when all of it will have been decided again
 	Code  codes.Code // of the decision that holds the last of it
 }
 
-// IsOutdated reports whether what decided was changed or taken back, by what is wished now. A mute
+// IsOutdated reports whether the rule, mute or setting that decided was changed or removed. A mute
 // that has ended was not.
 func (d Decision) IsOutdated(w Wishes, on DeviceWishes, now time.Time) bool {
 	unmuted := d.By.Mute != "" && (d.Until.IsZero() || now.Before(d.Until)) &&

@@ -98,7 +98,7 @@ const (
 	MuteConversation MuteOf = "conversation"
 )
 
-// DeviceWishes are what is wished of one device.
+// DeviceWishes are the wishes of a person for one device.
 type DeviceWishes struct {
 	Revision uint64              `json:",omitempty"` // changes with every edit
 	Quiet    Quiet               `json:",omitzero"`

@@ -36,7 +36,7 @@ func (d *Description) setFacts(header fields, charset string) {
 	d.Facts.Attachment, d.Mixed = attachmentOf(parseContentType(header["content-type"]))
 }
 
-// address returns an address as facts have it; empty: it is none.
+// address returns an address as facts have it, or "" if it is not an address.
 func address(s string) string {
 	s = strings.ToLower(cleantext.Line(s, addressBytes+1))
 	if len(s) > addressBytes || !strings.Contains(s, "@") {

@@ -56,6 +56,17 @@ func (d Device) SameAddress(o Device) bool {
 	return d.Transport == o.Transport && d.Address == o.Address && maps.Equal(d.Params, o.Params) && reflect.DeepEqual(d.Keys, o.Keys)
 }
 
+// ShownStatus returns the status as people see it: a proven device that has stopped to report is
+// unconfirmed. Nothing about sending follows from that.
+func (d Device) ShownStatus(now time.Time) Status {
+	st := d.Status
+	if st.State == StateProven && d.Chain.Unconfirmed(now) {
+		st.State, st.Since = stateUnconfirmed, d.Chain.Since
+		st.Reason = Reason{Code: receipt.CodeUnconfirmed}.With("device", d.Name)
+	}
+	return st
+}
+
 // Learned is what a push has shown of a device.
 type Learned struct {
 	Params map[string]string // those that were not known

@@ -51,8 +51,10 @@ const (
 	StateAttention State = "attention"
 
 	StateUnproven State = "unproven"
-	StateProven   State = "proven"
-	StateSuspect  State = "suspect"
+	// stateUnconfirmed is only shown; see Device.ShownStatus.
+	stateUnconfirmed State = "unconfirmed"
+	StateProven      State = "proven"
+	StateSuspect     State = "suspect"
 )
 
 // Status is a state with its age. If something is wrong, it says what happened and what to do.

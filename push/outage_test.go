@@ -66,7 +66,7 @@ func TestDrain(t *testing.T) { alone(t, drain) }
 
 func drain(t *testing.T) {
 	const mailboxes, phones = 100, 2
-	mails, hours, most := testenv.Tenth(500), testenv.Tenth(24), uint64(8<<20)
+	mails, hours, most := testenv.Tenth(500), testenv.Tenth(24), uint64(10<<20)
 	if testenv.Soak {
 		most = 32 << 20
 	}

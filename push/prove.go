@@ -25,7 +25,11 @@ func (d *Dispatcher) Prove(ctx context.Context, device idlepush.Device) registry
 	now := d.now()
 	n := idlepush.Notification{ID: base64.RawURLEncoding.EncodeToString(id), Kind: idlepush.KindTest,
 		At: now, Expires: now.Add(idlepush.KindTest.Lifetime())}
-	o := d.Transports.send(ctx, device, Render(registry.Work{Notification: n, Device: device}, d.URL(), d.Codes))
+	w := registry.Work{Notification: n, Device: device}
+	if device.ID != "" { // else it is not registered yet
+		w.Receipt = d.Store.TestReceipt(device.ID, now)
+	}
+	o := d.Transports.send(ctx, device, Render(w, d.URL(), d.Codes))
 	if o.Result == registry.ResultDelivered {
 		d.proved(d.Transports.Routed(device), o)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/ring"
 )
@@ -36,7 +37,8 @@ type payload struct {
 	Unread  *int          `json:"unread,omitempty"`
 	payloadMailbox
 	payloadReason
-	Clear []string `json:"clear,omitempty"`
+	Clear   []string `json:"clear,omitempty"`
+	Receipt string   `json:"receipt,omitempty"` // the path at the server to report to
 }
 
 // payloadMailbox is what the person wishes of the mailbox.
@@ -114,7 +116,7 @@ var sizes = []messageSize{
 	{folder: 60, mailbox: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 25},
 	{folder: 60, mailbox: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 10},
 	{folder: 60, mailbox: 60, from: 60, subject: 120, preview: 0, text: 120, param: 120, clear: 0},
-	{folder: 30, mailbox: 0, from: 30, subject: 45, preview: 0, text: 100, param: 0, clear: 0},
+	{folder: 25, mailbox: 0, from: 25, subject: 40, preview: 0, text: 85, param: 0, clear: 0},
 }
 
 // A messageSize bounds the parts of a message: texts in runes, and the number of ids to clear. from
@@ -149,6 +151,9 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	m := Message{ID: n.ID, Kind: n.Kind, Thread: n.Account, Expires: n.Expires, URL: clickURL(w, page), source: source{&w, page, text, i},
 		Silent: w.Decision.Verdict == ring.Silent, Loud: w.Decision.Loud}
 	p := payload{V: 1, Kind: n.Kind, ID: n.ID, Account: n.Account, At: n.At.UTC(), Silent: m.Silent, Loud: m.Loud}
+	if w.Receipt != "" {
+		p.Receipt = receipt.Path + string(w.Receipt)
+	}
 	showsSender := level.Allows(idlepush.LevelSender)
 	if showsSender && n.Kind.IsOfMail() {
 		p.payloadMailbox, p.Unread = mailboxOf(w, limit), badge(w.Unread)

@@ -17,6 +17,7 @@ import (
 	"idlepush"
 	"idlepush/codes"
 	"idlepush/push/pushtest"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/ring"
 )
@@ -27,7 +28,7 @@ func at(l idlepush.Level) idlepush.Device { return idlepush.Device{Content: l} }
 
 func TestRender(t *testing.T) {
 	t.Run("a phone receives exactly the bytes in testdata", renderBytes)
-	t.Run("a wake has version, kind, id, account and time, and nothing else", renderWake)
+	t.Run("a wake has version, kind, id, account, time and receipt, and nothing else", renderWake)
 	t.Run("no level reveals more than it allows", renderLevels)
 	t.Run("every payload is valid JSON, whatever the mail contains", renderHostile)
 	t.Run("a summary has the number of mails and their account", renderSummary)
@@ -70,7 +71,8 @@ func renderBytes(t *testing.T) {
 func renderWake(t *testing.T) {
 	for _, kind := range pushtest.EveryKind {
 		n := pushtest.Planted(kind)
-		m := Render(pushtest.Work(kind, at(idlepush.LevelWake)), "", pushtest.Sentences)
+		w := pushtest.Work(kind, at(idlepush.LevelWake))
+		m := Render(w, "", pushtest.Sentences)
 		if m.Unread != nil || strings.Contains(m.Title+m.Body+m.Neutral, "planted") || strings.Contains(m.Title, "12") {
 			t.Errorf("%s: shows %q, %q, and badge %v", kind, m.Title, m.Body, m.Unread)
 		}
@@ -78,7 +80,7 @@ func renderWake(t *testing.T) {
 		if err := json.Unmarshal(m.Payload, &fields); err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]any{"v": 1.0, "kind": string(kind), "id": n.ID, "account": "family", "at": "2026-03-01T12:00:00Z"}
+		want := map[string]any{"v": 1.0, "kind": string(kind), "id": n.ID, "account": "family", "at": "2026-03-01T12:00:00Z", "receipt": receipt.Path + string(w.Receipt)}
 		if !maps.Equal(fields, want) {
 			t.Errorf("%s: %v, want %v", kind, fields, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"idlepush"
@@ -44,10 +45,13 @@ func (d *Dispatcher) Preview(device idlepush.Device) (Request, *registry.Outcome
 	return r, refusal
 }
 
+// sampleReceipt is as long as a token is.
+var sampleReceipt = idlepush.Secret(strings.Repeat("A", 104))
+
 // sample returns the delivery of a sample mail at now.
 func sample(device idlepush.Device, now time.Time) registry.Work {
 	const account, folder = "sample", "INBOX"
-	return registry.Work{Device: device, Account: idlepush.Account{Email: "you@example.org"}, Unread: new(3), Notification: idlepush.Notification{
+	return registry.Work{Device: device, Account: idlepush.Account{Email: "you@example.org"}, Unread: new(3), Receipt: sampleReceipt, Notification: idlepush.Notification{
 		ID: registry.StableID(account, folder, 1, 1), Kind: idlepush.KindMail, Account: account, Folder: folder, At: now, Expires: now.Add(idlepush.KindMail.Lifetime()),
 		Content: idlepush.Content{From: "Ann Example", Subject: "Dinner on Sunday?", Preview: "Shall we say at eight? Bring the plum cake."}}}
 }
@@ -72,6 +76,7 @@ var meanings = []Meaning{
 	{"clear", "the ids of what is taken away"},
 	{"silent", "whether it makes no sound"},
 	{"loud", "whether it breaks through the quiet of the phone"},
+	{"receipt", "where the device reports that it came"},
 	{"id", "the id of the notification"},
 	{"v", ""},
 }

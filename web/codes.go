@@ -48,6 +48,8 @@ var Codes = []codes.Entry{
 	{Code: "own_password_first", Text: "An admin chose your password, and knows it. Choose another one first, on your page “You”: PATCH /me. Then log in with it."},
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
+	{Code: "receipt_unknown", Text: "This is no receipt of this server. Do not send it again."},
+	{Code: "receipt_late", Text: "What this reports of is no longer kept. Do not send it again."},
 	{Code: "invite_gone", Text: "This invite or link was used already, or it is too old. Ask for a new one."},
 	{Code: "https_needed", Text: "Passwords, tokens and phones need https. Open this server by its https address. Behind a proxy of your own, set trusted-proxies, and have the proxy set X-Forwarded-Proto."},
 	{Code: "cross_origin", Text: "This request comes from another site."},
@@ -102,6 +104,7 @@ var Codes = []codes.Entry{
 		caseProof:      "Give the password, or else a passkey.",
 		caseAppToken:   "A token of device scope mutes for its own device only: give its id.",
 		caseTransport:  "This is required for this transport.",
+		caseReceipt:    "Give received, shown or opened.",
 	}},
 	{Code: "field_forbidden", Text: "This must be left out.", Cases: map[string]string{
 		caseAdminToken: "This is for the admin token only: leave it out.",
@@ -198,6 +201,7 @@ const (
 	caseNewLogin   = "new_login"
 	caseNoEmail    = "no_email"
 	caseTransport  = "transport"
+	caseReceipt    = "receipt"
 
 	caseAddress      = "ip_address"
 	caseOnlyPasskeys = "only_passkeys"

@@ -130,13 +130,14 @@ func (h *deviceHandlers) patched(d idlepush.Device, p devicePatch) (idlepush.Dev
 	return h.setAddress(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
-func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane, held ring.Holds) Device {
+func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane, held ring.Holds, now time.Time) (Device, error) {
+	status, err := h.deviceStatus(d, lanes, now)
 	out := Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
-		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: h.deviceStatus(d, lanes), params: h.transports.named(d.Transport).paramsOf(d)}
+		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: status, params: h.transports.named(d.Transport).paramsOf(d)}
 	if held.Count > 0 {
 		out.Holds = &holds{held.Until.UTC(), held.Count, held.Code}
 	}
-	return out
+	return out, err
 }
 
 // view returns the device with the pause of its lane, and with what is held back for it.
@@ -155,13 +156,16 @@ func (h *deviceHandlers) views(devices []idlepush.Device) (map[string]Device, er
 	for i, d := range devices {
 		ids[i] = d.ID
 	}
-	held, err := h.devices.Holds(ids, time.Now())
+	now := time.Now()
+	held, err := h.devices.Holds(ids, now)
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[string]Device)
 	for i, d := range devices {
-		out[d.ID] = h.deviceOf(d, lanes, held[i])
+		if out[d.ID], err = h.deviceOf(d, lanes, held[i], now); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -30,6 +30,7 @@ type limits struct {
 	pushes     *limiter    // test pushes by user
 	challenges *limiter    // challenges for passkeys by client address
 	trials     *limiter    // trials of rules by user
+	receipts   *limiter    // reports of phones by client address
 
 	trusted, others waiting // requests with a password to hash: see hashing
 }
@@ -45,6 +46,7 @@ func newLimits(logins registry.Logins) *limits {
 		pushes:     newLimiter(30, 2*time.Second),
 		challenges: newLimiter(30, 2*time.Second),
 		trials:     newLimiter(10, 6*time.Second),
+		receipts:   newLimiter(300, 100*time.Millisecond),
 		trusted:    waiting{slots: make(chan struct{}, 1)},
 		others:     waiting{slots: make(chan struct{}, runtime.NumCPU())},
 	}
@@ -241,3 +243,6 @@ func (l *limits) allowPush(c caller) error {
 
 // allowTrial counts a trial of rules, which reads a mailbox.
 func (l *limits) allowTrial(c caller) error { return l.trials.take(c.user.ID, time.Now()) }
+
+// allowReceipt counts a report of a phone. Several phones may have been offline behind one address.
+func (l *limits) allowReceipt(c caller) error { return l.receipts.take(c.address, time.Now()) }

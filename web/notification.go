@@ -59,6 +59,9 @@ type Delivery struct {
 	Code     codes.Code        `json:"code,omitempty" doc:"Of the last try that was no success, for programs"`
 	Params   map[string]string `json:"params,omitempty" doc:"The parameters of the code"`
 	Reason   string            `json:"reason,omitempty" doc:"The same, for people"`
+	Received time.Time         `json:"received,omitzero" doc:"When the device received it, as it has reported; absent: it has not"`
+	Shown    time.Time         `json:"shown,omitzero" doc:"When the device has shown it, likewise"`
+	Opened   time.Time         `json:"opened,omitzero" doc:"When a person has opened it there, likewise"`
 	Decision *decision         `json:"decision,omitempty" doc:"How it rings on the device, as it was decided last; absent: nothing asks for anything else than to ring, or that was not decided yet"`
 }
 
@@ -164,7 +167,8 @@ func (v historyView) notification(n idlepush.Notification) Notification {
 	}
 	for _, d := range n.Deliveries {
 		if device, own := v.devices[d.Device]; own {
-			one := Delivery{Device: d.Device, Name: device.Name, State: string(d.State), At: utc(d.At), Until: utc(d.HeldUntil), Into: d.Into, Attempts: d.Attempts, Code: d.Code, Params: d.Params, Reason: v.codes.Sentence(d.Code, d.Params)}
+			one := Delivery{Device: d.Device, Name: device.Name, State: string(d.State), At: utc(d.At), Until: utc(d.HeldUntil), Into: d.Into, Attempts: d.Attempts, Code: d.Code, Params: d.Params, Reason: v.codes.Sentence(d.Code, d.Params),
+				Received: utc(d.Receipt.Received), Shown: utc(d.Receipt.Shown), Opened: utc(d.Receipt.Opened)}
 			if d.Decision.Verdict != "" {
 				one.Decision = new(decisionOf(v.codes, d.Decision))
 				one.Decision.Outdated = d.Outdated

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/registry"
 	"idlepush/ring"
 )
 
@@ -33,6 +34,24 @@ func TestNumbersOfTheDocs(t *testing.T) {
 	t.Run("how long a password proves who asks", docsPasswordProof)
 	t.Run("how long a consent waits", docsConsent)
 	t.Run("how much can be wished", docsWishes)
+	t.Run("how often phones report, and what browsers keep", docsReceipts)
+}
+
+func docsReceipts(t *testing.T) {
+	t.Parallel()
+	checkDocs(t, "api.md", "From one address, 300 are taken at once and then ten a second.")
+	if l := newLimits(registry.Logins{}).receipts; l.burst != 300 || l.every != time.Second/10 {
+		t.Errorf("it takes %d, then one every %v", l.burst, l.every)
+	}
+	checkDocs(t, "apps.md", "Keep at most 200 of them, for 7 days.")
+	checkDocs(t, "apps.md", "// at most 200, for 7 days")
+	text, err := pageFiles.ReadFile("page/remember.js")
+	fatal(t, err)
+	for _, line := range []string{"const maxReports = 200;", "const maxReportAge = 7 * 86_400_000;"} {
+		if !strings.Contains(string(text), line) {
+			t.Errorf("remember.js has no %q", line)
+		}
+	}
 }
 
 func docsWishes(t *testing.T) {

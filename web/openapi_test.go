@@ -189,7 +189,7 @@ var operations = strings.Fields(`
 	post/consents get/consents/{id} delete/consents/{id}
 	get/offers post/offers/{id}/accept delete/offers/{id}
 	get/devices post/devices get/devices/{id} patch/devices/{id} delete/devices/{id} post/devices/{id}/test get/devices/{id}/preview
-	get/notifications get/notifications/{id} get/events get/vapid`)
+	get/notifications get/notifications/{id} post/receipts/{token} get/events get/vapid`)
 
 // bodiless are the operations by POST that take no body.
 var bodiless = []string{"post/accounts/{id}/examine", "post/devices/{id}/test", "post/offers/{id}/accept", "post/passkeys/challenge"}
@@ -220,7 +220,7 @@ func openAPIOperations(t *testing.T) {
 			if ok := op.Responses["200"].Content["application/json"].Schema != nil || op.Responses["200"].Content["text/event-stream"].Schema != nil || op.Responses["201"].Content["application/json"].Schema != nil; ok == empty {
 				t.Errorf("%s does not say what success looks like", at)
 			}
-			if open := slices.Contains([]string{"get/setup", "post/setup", "get/vapid", "post/login", "post/login/passkey", "post/passkeys/challenge", "post/invites/look", "post/invites/accept"}, at); open != (op.Security == nil) {
+			if open := slices.Contains([]string{"get/setup", "post/setup", "get/vapid", "post/login", "post/login/passkey", "post/passkeys/challenge", "post/invites/look", "post/invites/accept", "post/receipts/{token}"}, at); open != (op.Security == nil) {
 				t.Errorf("%s: whether it needs a token is documented wrong", at)
 			}
 		}

@@ -31,6 +31,7 @@ type handlers struct {
 	advice        *adviceHandlers
 	wishes        *wishHandlers
 	state         *stateHandlers
+	receipts      *receiptHandlers
 }
 
 func newHandlers(c Config, g *guard, l *limits) *handlers {
@@ -45,6 +46,7 @@ func newHandlers(c Config, g *guard, l *limits) *handlers {
 		events:        &eventHandlers{history: c.History, guard: g, stopping: c.Stopping, streams: streams{count: make(map[string]int)}},
 		advice:        &adviceHandlers{c.Advice, g, c.Codes},
 		state:         &stateHandlers{c.Accounts, c.Devices, c.Mail.Live, c.Broken, c.Codes},
+		receipts:      &receiptHandlers{c.Devices, l},
 	}
 	h.consents = &consentHandlers{logins: c.Logins, accounts: h.accounts, clients: h.oauthClients, publicURL: c.PublicURL, log: c.Log, work: make(chan work), ended: make(chan struct{})}
 	h.accounts.consents = h.consents
@@ -136,6 +138,7 @@ func (s *Server) deviceRoutes(h *handlers) {
 	add(s, route{device | full | admin, "POST /devices/{id}/test", "testDevice", 200, "Send a test push now and return the outcome"}, h.devices.testDevice)
 	add(s, route{device | full | admin, "GET /devices/{id}/preview", "previewDevice", 200, "Show what the push service would receive for a sample mail, and what it could read; sends nothing"}, h.devices.previewDevice)
 
+	add(s, route{anyone, "POST /receipts/{token}", "receive", 204, "Report that a push was received, shown or opened; its payload has the path"}, h.receipts.receive)
 	add(s, route{device | full, "GET /notifications", "listNotifications", 200, "Own notifications, newest first; with a token of device scope those that its device was told, at its content level"}, h.notifications.listNotifications)
 	add(s, route{device | full, "GET /notifications/{id}", "getNotification", 200, "One notification, by the stable id of its push"}, h.notifications.getNotification)
 }

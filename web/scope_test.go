@@ -102,6 +102,7 @@ var admissions = []admission{
 	{"PUT /devices/DEVICE/wishes", object{"revision": 0}, 401, 200, 200, 404, 403, false},
 	{"GET /notifications", nil, 401, 200, 200, 200, 403, false},
 	{"GET /notifications/NOTIFICATION", nil, 401, 200, 200, 404, 403, false},
+	{"POST /receipts/RECEIPT", object{"shown": "2026-11-29T08:00:00Z", "now": "2026-11-29T08:00:00Z"}, 204, 204, 204, 204, 204, false},
 	{"GET /vapid", nil, 200, 200, 200, 200, 200, false},
 	{"GET /openapi.json", nil, 200, 200, 200, 200, 200, false},
 	{"GET /nothing", nil, 404, 404, 404, 404, 404, false},
@@ -132,6 +133,9 @@ func (row admission) request(h *testServer, ids map[string]string) (method, path
 	}
 	if strings.Contains(path, "CONSENT") {
 		ids["CONSENT"] = h.call(h.anna.full, "POST", "/consents", mailbox().with("password", nil).with("oauth", "yahoo"), 201).id()
+	}
+	if strings.Contains(path, "RECEIPT") {
+		ids["RECEIPT"] = string(h.store.Outbox.TestReceipt(ids["DEVICE"], time.Now()))
 	}
 	if strings.Contains(path, "MUTE") {
 		m, err := h.store.Accounts.Mute(h.anna.id, ids["ACCOUNT"], ring.Mute{Of: ring.MuteMailbox, Device: ids["DEVICE"]}, time.Now())
@@ -191,6 +195,7 @@ func (row admission) operation() string {
 	}
 	path = strings.Replace(path, "/clients/google", "/clients/{provider}", 1)
 	path = strings.Replace(path, "MUTE", "{mute}", 1)
+	path = strings.Replace(path, "RECEIPT", "{token}", 1)
 	path, _, _ = strings.Cut(path, "?")
 	return strings.ToLower(method) + path
 }

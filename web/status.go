@@ -36,10 +36,11 @@ type AccountStatus struct {
 
 // DeviceStatus is the status of the deliveries to a device.
 type DeviceStatus struct {
-	State string `json:"state" enum:"unproven,proven,suspect" doc:"unproven: no push was accepted yet; proven: a push was accepted; suspect: its service complains about this address or refuses this device alone, or every try has failed for days, so it is tried rarely"`
+	State string `json:"state" enum:"unproven,proven,suspect,unconfirmed" doc:"unproven: no push was accepted yet; proven: a push was accepted; unconfirmed: it has stopped to report that pushes reach it, since then; suspect: its service complains about this address or refuses this device alone, or every try has failed for days, so it is tried rarely"`
 	CommonStatus
 	Failures int       `json:"failures,omitempty" doc:"Failed tries since the last accepted push"`
 	NextTry  time.Time `json:"next_try,omitzero" doc:"When the queue of the device is tried next; absent: the queue is empty"`
+	Chain    chain     `json:"chain" doc:"How far the way to the device was last seen to work"`
 	Lane     *Lane     `json:"lane,omitempty" doc:"Pause of all devices of this push service; absent: not paused"`
 }
 
@@ -82,7 +83,8 @@ func (h *accountHandlers) accountStatus(a idlepush.Account) (AccountStatus, erro
 	return st, err
 }
 
-func (h *deviceHandlers) deviceStatus(d idlepush.Device, lanes []registry.Lane) DeviceStatus {
+func (h *deviceHandlers) deviceStatus(d idlepush.Device, lanes []registry.Lane, now time.Time) (DeviceStatus, error) {
+	d.Status = d.ShownStatus(now)
 	st := DeviceStatus{State: string(d.Status.State), CommonStatus: commonStatus(h.codes, d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
 	for _, l := range lanes {
 		if l.Name == d.Lane {
@@ -92,5 +94,7 @@ func (h *deviceHandlers) deviceStatus(d idlepush.Device, lanes []registry.Lane) 
 			}
 		}
 	}
-	return st
+	var err error
+	st.Chain, err = h.chainOf(d, now)
+	return st, err
 }

@@ -17,16 +17,24 @@ import (
 // each push, and prints the notifications and windows that result.
 const worker = `
 const fs = require("node:fs"), vm = require("node:vm");
-const { pushes, clicks, actions } = JSON.parse(fs.readFileSync(0, "utf8"));
+const { pushes, clicks, actions, answers } = JSON.parse(fs.readFileSync(0, "utf8"));
 const handlers = {}, kept = [];
+let reports = [];
 const context = vm.createContext({ URL, Request, Date, JSON, Number, Array, AbortSignal });
 Object.assign(context, {
 	self: context,
 	addEventListener: (name, handle) => { handlers[name] = handle; },
 	importScripts: (...names) => names.filter(name => name !== "/remember.js").forEach(name => vm.runInContext(fs.readFileSync("page" + name, "utf8"), context)),
-	remember: { addShown: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => ({ id: "phone" }), allows: async link => link.includes("allowed") },
+	remember: { addShown: async id => { const before = kept.includes(id); kept.push(id); return before; }, device: async () => ({ id: "phone" }), allows: async link => link.includes("allowed"),
+		reports: async () => [...reports], addReport: async one => { reports.push(one); }, forgetReport: async one => { reports = reports.filter(other => other !== one); } },
 	// The id of a notification is its link. The server refuses a mute of the mailbox "refused".
 	fetch: async (path, { method, body }) => {
+		if (path.startsWith("/api/v1/receipts/")) {
+			notes.reported.push({ path, shownBefore: notes.shown.length > 0, ...JSON.parse(body) });
+			const status = answers?.length ? answers.shift() : 204;
+			if (status === 0) throw new TypeError("offline");
+			return { status };
+		}
 		if (method === "POST") notes.asked = path + " " + body;
 		return { ok: !path.includes("refused"), json: async () => ({ link: decodeURIComponent(path).slice("/api/v1/notifications/".length) }) };
 	},
@@ -42,7 +50,7 @@ context.registration = {
 context.navigator = { setAppBadge: async count => { notes.badge = count; } };
 context.clients = { matchAll: async () => [], openWindow: async address => { notes.opened = address; } };
 const happen = async (name, event) => {
-	notes = { shown: [], closed: [] };
+	notes = { shown: [], closed: [], reported: [] };
 	let done;
 	handlers[name]({ ...event, waitUntil: promise => { done = promise; } });
 	await done;
@@ -67,21 +75,38 @@ type happened struct {
 	Closed        []string
 	Badge         *int
 	Asked, Opened string
+	Reported      []reported
+}
+
+// reported is what the service worker reports of a push.
+type reported struct {
+	Path                         string
+	ShownBefore                  bool
+	Received, Shown, Opened, Now time.Time
 }
 
 // runWorker returns what the service worker does for pushes (nil means without data), for clicks on
 // notifications with the given data, and for clicks on a button of a notification.
-func runWorker(t *testing.T, pushes []*string, clicks []object, actions ...object) (out struct {
+func runWorker(t *testing.T, pushes []*string, clicks []object, actions ...object) workerRun {
+	t.Helper()
+	return runWorkerIn(t, object{"pushes": pushes, "clicks": clicks, "actions": actions})
+}
+
+type workerRun struct {
 	Pushes  []happened
 	Clicks  []string
 	Actions []happened
-}) {
+}
+
+// runWorkerIn is runWorker with the input of the script. Its answers are the statuses of reports; 0
+// is none.
+func runWorkerIn(t *testing.T, what object) (out workerRun) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		testenv.Missing(t, "node is not installed")
 	}
-	in, err := json.Marshal(object{"pushes": pushes, "clicks": clicks, "actions": actions})
+	in, err := json.Marshal(what)
 	fatal(t, err)
 	cmd := exec.Command(node, "-e", worker)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), os.Stderr
@@ -116,6 +141,8 @@ func TestServiceWorker(t *testing.T) {
 	t.Run("it closes what was read, and rings once per mail", workerClosesAndRingsOnce)
 	t.Run("a filled-in mail replaces the first notification silently", workerReplacesSilently)
 	t.Run("a click opens the mail or the page", workerClick)
+	t.Run("it reports what it has shown and what was opened", workerReports)
+	t.Run("what cannot be reported is reported later", workerReportsLater)
 	t.Run("a notification of mail has buttons, of which one mutes its mailbox for an hour", workerMutes)
 }
 
@@ -262,5 +289,48 @@ func workerMutes(t *testing.T) {
 	}
 	if len(refused.Shown) != 1 || !refused.Shown[0].Silent || !strings.HasPrefix(refused.Shown[0].Title, "It could not be muted.") {
 		t.Errorf("refused, it shows %v", refused.Shown)
+	}
+}
+
+const withReceipt = `{"notification":{"title":"Anna","tag":"a"},"idlepush":{"v":1,"kind":"mail","id":"a","account":"home","receipt":"/api/v1/receipts/one"}}`
+
+func workerReports(t *testing.T) {
+	t.Parallel()
+	plain, foreign := `{"idlepush":{"v":1,"kind":"mail","id":"b"}}`, `{"idlepush":{"v":1,"kind":"mail","id":"b","receipt":"https://evil.example/api/v1/receipts/x"}}`
+	data := object{"kind": "mail", "id": "a", "account": "home", "receipt": "/api/v1/receipts/one"}
+	out := runWorker(t, []*string{new(withReceipt), &plain, &foreign}, nil, object{"action": "", "data": data}, object{"action": "mute", "data": data})
+	if got := out.Pushes[0].Reported; len(got) != 1 || got[0].Path != "/api/v1/receipts/one" || !got[0].ShownBefore || got[0].Received.IsZero() || got[0].Shown.Before(got[0].Received) ||
+		got[0].Now.Before(got[0].Shown) || !got[0].Opened.IsZero() {
+		t.Errorf("of a push it reports %+v", got)
+	}
+	if len(out.Pushes[1].Reported)+len(out.Pushes[2].Reported) > 0 {
+		t.Errorf("of those without a receipt of this server it reports %+v, %+v", out.Pushes[1].Reported, out.Pushes[2].Reported)
+	}
+	if got := out.Actions[0].Reported; len(got) != 1 || got[0].Opened.IsZero() || !got[0].Received.IsZero() {
+		t.Errorf("of a click it reports %+v", got)
+	}
+	if got := out.Actions[1].Reported; len(got) != 0 {
+		t.Errorf("of a mute it reports %+v", got)
+	}
+}
+
+func workerReportsLater(t *testing.T) {
+	t.Parallel()
+	two := strings.ReplaceAll(withReceipt, "receipts/one", "receipts/two")
+	for name, c := range map[string]struct {
+		answers []int
+		again   bool // the first is sent again with the second
+	}{
+		"offline": {[]int{0}, true}, "a server that fails": {[]int{503}, true}, "too many": {[]int{429}, true},
+		"unknown": {[]int{404}, false}, "late": {[]int{410}, false},
+	} {
+		out := runWorkerIn(t, object{"pushes": []string{withReceipt, two}, "answers": c.answers})
+		first, second := out.Pushes[0].Reported, out.Pushes[1].Reported
+		if len(out.Pushes[0].Shown) != 1 || len(first) != 1 {
+			t.Fatalf("%s: it shows %+v and reports %+v", name, out.Pushes[0].Shown, first)
+		}
+		if again := len(second) == 2 && second[0].Path == first[0].Path && second[0].Received.Equal(first[0].Received); again != c.again || second[len(second)-1].Path != "/api/v1/receipts/two" {
+			t.Errorf("%s: with the next push it reports %+v", name, second)
+		}
 	}
 }

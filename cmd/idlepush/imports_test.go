@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"idlepush/watcher":                  {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/watcher/wire", "idlepush/watcher/message", "idlepush/watcher/oauth", "idlepush/ring"},
 	"idlepush/watcher/imaptest":         {},
 	"idlepush/watcher/imaptest/servers": {"idlepush/registry/testenv", "idlepush/watcher/imapmem"},
-	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/registry", "idlepush/ring"},
+	"idlepush/push":                     {"idlepush", "idlepush/clocks", "idlepush/codes", "idlepush/netguard", "idlepush/receipt", "idlepush/registry", "idlepush/ring"},
 	"idlepush/push/fcm":                 {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/apns":                {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/registry"},
 	"idlepush/push/webpush":             {"idlepush", "idlepush/codes", "idlepush/netguard", "idlepush/push", "idlepush/registry"},
@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"idlepush/push/pushtest/sendertest": {"idlepush", "idlepush/codes", "idlepush/push", "idlepush/push/pushtest", "idlepush/registry", "idlepush/registry/registrytest", "idlepush/registry/testenv"},
 	"idlepush/push/pushtest/services":   {}, // only tests
 	"idlepush/push/pushtest/mozilla":    {"idlepush", "idlepush/push/pushtest"},
-	"idlepush/web":                      {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/netguard", "idlepush/promise", "idlepush/registry", "idlepush/ring"},
+	"idlepush/web":                      {"idlepush", "idlepush/cleantext", "idlepush/codes", "idlepush/netguard", "idlepush/promise", "idlepush/receipt", "idlepush/registry", "idlepush/ring"},
 	"idlepush/web/browsertest":          {"idlepush/registry/testenv"},
 	"idlepush/cmd/idlepush/api":         {"idlepush"},
 	"idlepush/cmd/idlepush/browser":     {},

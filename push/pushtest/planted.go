@@ -46,9 +46,12 @@ func Planted(kind idlepush.Kind) idlepush.Notification {
 	return n
 }
 
+// plantedReceipt is as long as a token is.
+var plantedReceipt = idlepush.Secret(strings.Repeat("planted-receipt-", 7)[:104])
+
 // Work returns a planted notification for the device, with everything that may be sent with it.
 func Work(kind idlepush.Kind, d idlepush.Device) registry.Work {
-	w := registry.Work{Notification: Planted(kind), Device: d}
+	w := registry.Work{Notification: Planted(kind), Device: d, Receipt: plantedReceipt}
 	if kind != idlepush.KindTest {
 		w.Account.Email, w.Unread = "planted@example.org", new(7)
 	}

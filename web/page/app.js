@@ -18,7 +18,7 @@ import { rules } from "./views/rules.js";
 import { signIn } from "./views/signin.js";
 import { welcome } from "./views/welcome.js";
 
-const { texts } = self;
+const { receipts, texts } = self;
 
 // A view returns {title, node, on, address, part}. on lists the kinds of changes that redraw it; it
 // is empty for a form, so that nothing typed is lost. Elements with data-keep postpone redrawing as
@@ -171,6 +171,10 @@ whenUnauthorized(() => {
 	}
 });
 
+// report sends what could not be reported before.
+const report = () => receipts.send().catch(() => {}); // the next push tries again
+
+window.addEventListener("online", report);
 window.addEventListener("hashchange", draw);
 window.addEventListener("idlepush-entered", ({ detail }) => startSession(detail, true));
 document.addEventListener("visibilitychange", () => {
@@ -212,6 +216,7 @@ async function start() {
 	}
 }
 
+report();
 await start();
 started = true;
 await draw();

@@ -1,10 +1,14 @@
 // What this browser stores for the page and its service worker: its device ({id, user, name,
-// content, accounts}), the notifications that were shown, and the hosts that links of others may
-// open. It is a classic script, because
-// service workers cannot load modules in every browser.
+// content, accounts}), the notifications that were shown, what is still to be reported of them, and
+// the hosts that links of others may open. It is a classic script, because service workers cannot
+// load modules in every browser.
 self.remember = (() => {
 	const maxShown = 200;
 	const maxHosts = 100;
+	const maxReports = 200;
+	const maxReportAge = 7 * 86_400_000; // in ms, as long as the server keeps what they are about
+
+	const sameReport = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 	// hostOf returns what a link opens: a host with its port, or for an app the scheme with a
 	// colon.
@@ -50,6 +54,17 @@ self.remember = (() => {
 		device: () => run("readonly", (store, resolveTo) => { store.get("device").onsuccess = (event) => resolveTo(event.target.result); }),
 		setDevice: ({ id, user, name, content, accounts }) => run("readwrite", (store) => store.put({ id, user, name, content, accounts }, "device")),
 		forgetDevice: () => run("readwrite", (store) => store.delete("device")),
+		// The reports that are to be sent, oldest first: {receipt, times, at}. Of too many, the
+		// oldest are forgotten.
+		reports: () => run("readonly", (store, resolveTo) => {
+			store.get("reports").onsuccess = (event) => resolveTo((event.target.result ?? []).filter(({ at }) => Date.now() - at < maxReportAge));
+		}),
+		addReport: ({ receipt, times }) => run("readwrite", (store) => {
+			store.get("reports").onsuccess = (event) => store.put([...event.target.result ?? [], { receipt, times, at: Date.now() }].slice(-maxReports), "reports");
+		}),
+		forgetReport: (report) => run("readwrite", (store) => {
+			store.get("reports").onsuccess = (event) => store.put((event.target.result ?? []).filter((other) => !sameReport(report, other)), "reports");
+		}),
 		// addShown stores that a notification is shown, and resolves to whether it was before.
 		addShown: (id) => run("readwrite", (store, resolveTo) => {
 			store.get("told").onsuccess = (event) => {

@@ -1,5 +1,5 @@
 // The service worker shows every push, and the offline page. It caches nothing else.
-importScripts("/texts.js", "/remember.js", "/proxy.js");
+importScripts("/texts.js", "/remember.js", "/receipts.js", "/proxy.js");
 
 const offline = ["/offline.html", "/offline.js", "/silence.js", "/age.js", "/dom.js", "/texts.js", "/proxy.js", "/style.css", "/icon.svg"];
 
@@ -29,12 +29,19 @@ async function fetchOr(kept, request) {
 	}
 }
 
-self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
+self.addEventListener("push", (event) => {
+	const received = new Date();
+	event.waitUntil(show(event.data).then((receipt) => receipts.report(receipt, { received, shown: new Date() })));
+});
 
 self.addEventListener("notificationclick", (event) => {
 	event.notification.close();
 	const { data } = event.notification;
-	event.waitUntil(event.action === "mute" ? mute(data) : opened(target(data, self.location.origin)).then(go));
+	if (event.action === "mute") {
+		event.waitUntil(mute(data));
+		return;
+	}
+	event.waitUntil(Promise.allSettled([opened(target(data, self.location.origin)).then(go), receipts.report(data?.receipt, { opened: new Date() })]));
 });
 
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
@@ -62,13 +69,14 @@ function read(text) {
 			badge: "/badge-96.png",
 			silent: shown.silent === true,
 			actions: own.kind === "mail" && own.account ? [{ action: "open", title: texts.openAction }, { action: "mute", title: texts.muteAction }] : [],
-			data: { id: own.id, kind: own.kind, code: own.code, account: own.account, navigate: shown.navigate, unread },
+			data: { id: own.id, kind: own.kind, code: own.code, account: own.account, navigate: shown.navigate, receipt: own.receipt, unread },
 		},
 		clear: Array.isArray(own.clear) ? own.clear : [],
 		unread: Number.isInteger(unread) ? unread : undefined,
 	};
 }
 
+// show shows a push, and returns the path of its receipt.
 async function show(data) {
 	const { title, options, clear, unread } = read(data?.text());
 	// A push that was sent twice replaces the first notification, and does not ring again even if
@@ -84,6 +92,7 @@ async function show(data) {
 	if (unread !== undefined) {
 		await self.navigator.setAppBadge?.(unread).catch(() => {});
 	}
+	return options.data.receipt;
 }
 
 // mute has a mailbox not ring on this device for an hour, or on all devices of the person if this

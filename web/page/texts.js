@@ -376,6 +376,7 @@ self.texts = {
 		unproven: (_, reason) => ["No push has reached it yet.", reason ? ` ${whole(reason)}` : ""],
 		proven: (age) => ["Rings. Last push accepted ", age, "."],
 		failing: (age, reason, { next_try: waits }) => [waits ? "Does not ring now. " : "Did not ring at the last try. ", whole(reason), " Last push accepted ", age, "."],
+		unconfirmed: (age, reason) => [whole(reason), " Last push accepted ", age, "."],
 		suspect: (age, reason, { proof }) => [whole(reason), proof ? [" Its last success was ", age, "."] : " No push has reached it yet.", " It is tried rarely."],
 	},
 	waits: (age) => ["Something waits for it. Next try ", age, "."],

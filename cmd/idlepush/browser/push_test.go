@@ -96,6 +96,7 @@ func TestPush(t *testing.T) {
 		s.Deliver(t, "planted-one")
 		one := waitShown(t, p, "planted-one")[0]
 		t.Logf("it was shown %v after the link was opened", time.Since(began).Round(time.Millisecond))
+		p.Wait(t, "it is reported as shown", `async id => { const [delivery] = (await (await fetch("/api/v1/notifications/" + id)).json()).deliveries; return delivery.received && delivery.shown && !delivery.opened; }`, one.Tag)
 		pushed := service.Messages()
 		if topic := pushed[len(pushed)-1].Topic; one.Title != "Planted Sender" || one.Tag != topic || one.Data.Unread == nil || *one.Data.Unread != 1 {
 			t.Errorf("it shows %+v, under the id %s", one, topic)

@@ -379,6 +379,11 @@ self.texts = {
 		unconfirmed: (age, reason) => [whole(reason), " Last push accepted ", age, "."],
 		suspect: (age, reason, { proof }) => [whole(reason), proof ? [" Its last success was ", age, "."] : " No push has reached it yet.", " It is tried rarely."],
 	},
+	// of a device: how far the way to it was last seen to work
+	links: { opened: "opened", shown: "shown", received: "received", accepted: "accepted by its push service", queued: "queued" },
+	lastProved: (age, link) => ["Last proved ", age, `: ${link}.`],
+	lastLink: "It does not report what reaches it, so that its push service accepts is the last that is known.",
+	way: (seconds, of) => `The way to it took ${seconds} s, the median of ${of} this week.`,
 	waits: (age) => ["Something waits for it. Next try ", age, "."],
 	lane: (age, reason) => ["Its push service was paused ", age, ". ", whole(reason), " Notifications stay queued."],
 	transports: { webpush: "Browser", unifiedpush: "UnifiedPush", fcm: "Android app", apns: "Apple app" },

@@ -97,6 +97,10 @@ func TestPush(t *testing.T) {
 		one := waitShown(t, p, "planted-one")[0]
 		t.Logf("it was shown %v after the link was opened", time.Since(began).Round(time.Millisecond))
 		p.Wait(t, "it is reported as shown", `async id => { const [delivery] = (await (await fetch("/api/v1/notifications/" + id)).json()).deliveries; return delivery.received && delivery.shown && !delivery.opened; }`, one.Tag)
+		p.Eval(t, nil, `async () => { location.hash = "#/device/" + (await (await fetch("/api/v1/devices")).json()).items[0].id; }`)
+		p.WaitText(t, "Last proved")
+		p.WaitText(t, ": shown.")
+		p.WaitText(t, "the median of")
 		pushed := service.Messages()
 		if topic := pushed[len(pushed)-1].Topic; one.Title != "Planted Sender" || one.Tag != topic || one.Data.Unread == nil || *one.Data.Unread != 1 {
 			t.Errorf("it shows %+v, under the id %s", one, topic)

@@ -6,7 +6,7 @@ import { go } from "../session.js";
 import { wishesOfDevice } from "../wishes.js";
 import { lineOfProof } from "./line.js";
 import { foldersHere, quietHours } from "./quiet.js";
-import { deviceState } from "./state.js";
+import { deviceChain, deviceState } from "./state.js";
 
 const { texts } = self;
 
@@ -17,7 +17,7 @@ export async function device(id, part) {
 	const isHere = here?.id === it.id;
 	const outcome = el("p", { role: "status" });
 	const node = [
-		el("section", { class: "card" }, deviceState(it), el("p", { class: "soft" }, it.encrypted ? texts.encrypted : texts.notEncrypted), outcome,
+		el("section", { class: "card" }, deviceState(it), deviceChain(it), el("p", { class: "soft" }, it.encrypted ? texts.encrypted : texts.notEncrypted), outcome,
 			el("div", { class: "buttons" }, button(texts.test, async () => {
 				const tested = await call("POST", `${path}/test`);
 				outcome.textContent = tested.result === "delivered" ? texts.tested.delivered : texts.tested.other(reason(tested, tested.reason));

@@ -34,6 +34,19 @@ export function deviceState({ status, holds }) {
 	return holds ? [...node, el("p", { class: "soft" }, texts.holds(clock(holds.until), holds.count, holds.code === "quiet_hours"))] : node;
 }
 
+// deviceChain returns how far the way to a device was last seen to work: the newest proof, then
+// each link with its age, and how long the way takes.
+export function deviceChain({ status: { chain } }) {
+	const links = ["opened", "shown", "received", "accepted", "queued"].filter((link) => chain[link]);
+	const [proof] = links.filter((link) => link !== "queued").sort((a, b) => Date.parse(chain[b]) - Date.parse(chain[a]));
+	return [
+		proof && el("p", {}, texts.lastProved(age(chain[proof]), texts.links[proof])),
+		el("ul", { class: "plain soft" }, links.map((link) => el("li", {}, `${texts.links[link]} `, age(chain[link])))),
+		chain.last_link && proof && el("p", { class: "soft" }, texts.lastLink),
+		chain.way && el("p", { class: "soft" }, texts.way(chain.way.median_ms / 1000, chain.way.of)),
+	].filter(Boolean);
+}
+
 function pushState(status) {
 	const { state, lane } = status;
 	const why = reason(status, status.reason);

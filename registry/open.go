@@ -37,11 +37,11 @@ type Options struct {
 	NoSync    bool         // commits do not wait for the disk; for tests
 	Bound     int          // the most reads and writes of one transaction; 0: no bound; for tests
 	Fault     func() error // called before each transaction, which fails with its error; for tests
-	Full      func() error // called before a commit is written, which fails with its error; for the selftest
+	Full      func() error // called before a commit is written, which fails with it; for tests
 	Unlimited bool         // users may have any number of devices, mails and so on; for tests
 	Existing  bool         // Open makes no store, and takes none of another user
 	Compact   bool         // Open compacts the store however little of it is free
-	QuickHash bool         // new passwords are hashed with little memory; for tests and the selftest
+	QuickHash bool         // new passwords are hashed with little memory; for tests
 
 	// Committed is called after each commit, with how long it took; nil: it is not.
 	Committed func(time.Duration)

@@ -40,8 +40,8 @@ func readRelease(t *testing.T) (r release) {
 	return r
 }
 
-// buildPackage builds a package of the format ("deb" or "rpm") as a release does, with that version,
-// and returns its path.
+// buildPackage builds a package of the format ("deb" or "rpm") as a release does, with that
+// version, and returns its path.
 func buildPackage(t *testing.T, format, binary, version string) (path string) {
 	t.Helper()
 	home, err := exec.CommandContext(testenv.Context(t), "go", "env", "GOPATH").Output()
@@ -74,8 +74,8 @@ func buildPackage(t *testing.T, format, binary, version string) (path string) {
 	return path
 }
 
-// inCopy runs a script as root in a copy of this system, which it may change. The copy has a network
-// of its own.
+// inCopy runs a script as root in a copy of this system, which it may change. The copy has a
+// network of its own.
 const inCopy = `set -e
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"

@@ -1,4 +1,4 @@
-// Package pushtest has strict stand-ins for the push services, for the tests, the demo and the selftest.
+// Package pushtest has strict stand-ins for the push services, for tests, demo and selftest.
 //
 // Each refuses what the real service refuses, decrypts the messages, records them as a phone would
 // receive them, and fails on demand. A [Receiver] is the phone's end of the encryption. It shares

@@ -33,7 +33,7 @@ type Options struct {
 	NoSync  bool         // commits do not wait for the disk; for tests
 	Bound   int          // the most reads and writes of one transaction; 0: no bound
 	Fault   func() error // called before each transaction, which fails with its error; for tests
-	Full    func() error // called before a commit is written, which fails with its error; nil: none does
+	Full    func() error // called before a commit is written, which fails with its error
 
 	// Committed is called after each commit that changed something, with how long it took; nil:
 	// not.

@@ -5,8 +5,9 @@ const beatWait = 60_000;
 const cutWait = 10_000;
 
 // listen calls changed with the kinds of changes on the server, once for changes that come
-// together. It says when the server is silent. After the stream was interrupted it calls changed with "all". It runs until the
-// returned function is called. It calls refused if the server refuses the stream.
+// together. It says when the server is silent. After the stream was interrupted it calls changed
+// with "all". It runs until the returned function is called. It calls refused if the server refuses
+// the stream.
 export function listen(changed, refused) {
 	const kinds = new Set();
 	let timer;

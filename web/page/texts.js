@@ -19,8 +19,8 @@ function lasting(seconds, round) {
 
 const times = (count) => count === 1 ? "once" : `${count} times`;
 
-// locale returns the locale of times and dates. It is the browser's, if that has the language of the
-// texts. If not, it is that language with the clock of the browser, of 12 or 24 hours.
+// locale returns the locale of times and dates. It is the browser's, if that has the language of
+// the texts. If not, it is that language with the clock of the browser, of 12 or 24 hours.
 function locale() {
 	const { language } = self.texts;
 	const here = new Intl.Locale(self.navigator?.language ?? language);

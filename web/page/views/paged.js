@@ -2,8 +2,8 @@ import { button, el } from "../dom.js";
 
 const { texts } = self;
 
-// paged adds a page {items, next} to a list, as cards, and returns what asks for the next page, which
-// turn gets.
+// paged adds a page {items, next} to a list, as cards, and returns what asks for the next page,
+// which turn gets.
 export function paged(list, card, first, turn) {
 	const more = el("div", { class: "buttons" });
 	const show = ({ items, next }) => {

@@ -56,8 +56,9 @@ function about(quiet, isHere, save) {
 	].filter(Boolean);
 }
 
-// editor edits quiet hours, and calls changed after each change. The week is painted in slots; hours
-// that nobody paints stay as they are, to the minute. The method draft returns what is chosen.
+// editor edits quiet hours, and calls changed after each change. The week is painted in slots;
+// hours that nobody paints stay as they are, to the minute. The method draft returns what is
+// chosen.
 function editor(quiet, save, cancel, changed) {
 	let { hours } = quiet;
 	const words = el("p", { "aria-live": "polite" });

@@ -85,6 +85,7 @@ type demonstration struct {
 	password   string                              // of the mailbox
 	login      string                              // of the page
 	registered map[idlepush.Secret]idlepush.Device // by address
+	receipts   chan string                         // paths to which phones are to report
 
 	mu       sync.Mutex // guards out and appended
 	out      io.Writer
@@ -94,7 +95,7 @@ type demonstration struct {
 
 func newDemo(out io.Writer) (*demonstration, error) {
 	d := &demonstration{listen: demoAddress(), password: rand.Text(), out: out,
-		registered: make(map[idlepush.Secret]idlepush.Device), appended: make(map[string]time.Time)}
+		registered: make(map[idlepush.Secret]idlepush.Device), receipts: make(chan string, 100), appended: make(map[string]time.Time)}
 	var err error
 	if d.mailbox, err = imapmem.New("anna@example.org", d.password, nil); err != nil {
 		return nil, err
@@ -136,16 +137,22 @@ func (d *demonstration) show(ctx context.Context, address, dir string) error {
 	}
 	timer := time.NewTimer(demoFirst)
 	defer timer.Stop()
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
+		case path := <-d.receipts:
+			now := time.Now()
+			if err := c.Post(ctx, strings.TrimPrefix(path, "/api/v1"), object{"received": now, "shown": now, "now": now}, nil); err != nil {
+				return err
+			}
 		case <-timer.C:
+			if err := d.arrive(n); err != nil {
+				return err
+			}
+			n++
+			timer.Reset(demoEvery)
 		}
-		if err := d.arrive(n); err != nil {
-			return err
-		}
-		timer.Reset(demoEvery)
 	}
 }
 
@@ -260,9 +267,16 @@ func (d *demonstration) received(address idlepush.Secret, payload []byte, at tim
 		Kind                 idlepush.Kind
 		Title, Body, Subject string
 		Clear                []string
+		Receipt              string
 	}
 	if json.Unmarshal(payload, &p) != nil {
 		return
+	}
+	if p.Receipt != "" {
+		select {
+		case d.receipts <- p.Receipt:
+		default: // the phone has much to do
+		}
 	}
 	text, delay := p.Title, ""
 	if p.Body != "" {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -68,6 +69,13 @@ func TestMetrics(t *testing.T) {
 		systemtest.Must(t, wait())
 	}
 
+	pushed, err := s.FCM.Wait(ctx, 1)
+	systemtest.Must(t, err)
+	var p struct{ Receipt string }
+	systemtest.Must(t, json.Unmarshal(pushed[len(pushed)-1].Payload, &p))
+	now := time.Now()
+	systemtest.Must(t, s.Client.Post(ctx, strings.TrimPrefix(p.Receipt, "/api/v1"), map[string]any{"received": now, "now": now}, nil))
+
 	// shows waits until the metrics have these values.
 	shows := func(t *testing.T, what string, want map[string]float64) {
 		t.Helper()
@@ -94,6 +102,7 @@ func TestMetrics(t *testing.T) {
 			`idlepush_pushes_total{outcome="delivered",service="other",transport="unifiedpush"}`: 1,
 			`idlepush_mail_to_push_seconds_count{transport="fcm"}`:                               1,
 			`idlepush_mail_to_push_seconds_count{transport="apns"}`:                              1,
+			`idlepush_push_to_receipt_seconds_count{transport="fcm"}`:                            1,
 			`idlepush_devices{state="proven",transport="fcm"}`:                                   1,
 		})
 		_, body := scrape(ctx, t, "http://"+open, "")

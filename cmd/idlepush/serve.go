@@ -33,7 +33,7 @@ const tlsSessions = 4096
 // calls it with the address once requests are accepted.
 func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net.Addr)) error {
 	figures := metrics.New(version())
-	store, err := registry.Open(s.data, registry.Options{Key: s.key, Committed: figures.Committed})
+	store, err := registry.Open(s.data, registry.Options{Key: s.key, Committed: figures.Committed, Received: figures.Received})
 	if err != nil {
 		return err
 	}

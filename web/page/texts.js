@@ -381,6 +381,8 @@ self.texts = {
 	},
 	// of a device: how far the way to it was last seen to work
 	links: { opened: "opened", shown: "shown", received: "received", accepted: "accepted by its push service", queued: "queued" },
+	// of a mailbox likewise
+	mailLinks: { last_mail: "new mail came", confirmed: "the server confirmed that no mail is missing", last_byte: "the server sent something" },
 	lastProved: (age, link) => ["Last proved ", age, `: ${link}.`],
 	lastLink: "It does not report what reaches it, so that its push service accepts is the last that is known.",
 	way: (seconds, of) => `The way to it took ${seconds} s, the median of ${of} this week.`,
@@ -562,6 +564,7 @@ self.texts = {
 		refused: (name) => `${name}: refused`,
 		removed: (name) => `${name}: removed`,
 	},
+	reported: (name, took, opened) => `${name}: received${took}${opened ? `, opened at ${opened}` : ""}`,
 	quietUntil: (name, until) => `${name}: quiet until ${until}`,
 	shownSilently: (name, time) => `${name}: shown without a sound${time}`,
 	notShown: (name) => `${name}: not shown`,

@@ -101,6 +101,12 @@ func TestPush(t *testing.T) {
 		p.WaitText(t, "Last proved")
 		p.WaitText(t, ": shown.")
 		p.WaitText(t, "the median of")
+		p.Eval(t, nil, `() => { location.hash = "#/devices"; }`)
+		p.WaitText(t, "Last proved")
+		p.Eval(t, nil, `id => { location.hash = "#/mail/" + id; }`, one.Tag)
+		p.WaitText(t, ": received ")
+		p.Eval(t, nil, `async () => { location.hash = "#/mailbox/" + (await (await fetch("/api/v1/accounts")).json()).items[0].id; }`)
+		p.WaitText(t, "the server confirmed that no mail is missing")
 		pushed := service.Messages()
 		if topic := pushed[len(pushed)-1].Topic; one.Title != "Planted Sender" || one.Tag != topic || one.Data.Unread == nil || *one.Data.Unread != 1 {
 			t.Errorf("it shows %+v, under the id %s", one, topic)

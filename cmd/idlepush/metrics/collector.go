@@ -27,7 +27,7 @@ var (
 	sessions    = describe("sessions", "Open connections with mail servers.")
 	silence     = describe("session_silent_seconds", "The longest time since an open session has heard from its server.")
 	interval    = describe("session_interval_seconds", "How long a connection may be silent, as learned: the shortest (0), the median (0.5) and the longest (1).", "quantile")
-	devices     = describe("devices", "Devices by transport and state.", "transport", "state")
+	devices     = describe("devices", "Devices by transport and state; unconfirmed: it reported what reached it, and has stopped.", "transport", "state")
 	backlog     = describe("queue_deliveries", "Deliveries in the queues; held: back by quiet hours or a burst.", "held")
 	oldest      = describe("queue_oldest_seconds", "Age of the oldest delivery that is not held back.")
 	pausedLanes = describe("lanes_paused", "Push services that are paused because they fail as a whole.", "transport")
@@ -148,7 +148,7 @@ func (c *collector) queues(gauge setter, now time.Time) error {
 }
 
 // devices collects the states of the devices.
-func (c *collector) devices(gauge setter, _ time.Time) error {
+func (c *collector) devices(gauge setter, now time.Time) error {
 	list, err := c.store.Devices.List("")
 	if err != nil {
 		return err
@@ -156,7 +156,11 @@ func (c *collector) devices(gauge setter, _ time.Time) error {
 	type kind struct{ transport, state string }
 	kinds := make(map[kind]int)
 	for _, d := range list {
-		kinds[kind{string(d.Transport), string(d.Status.State)}]++
+		state := string(d.Status.State)
+		if d.Status.State == idlepush.StateProven && d.Chain.Unconfirmed(now) {
+			state = "unconfirmed"
+		}
+		kinds[kind{string(d.Transport), state}]++
 	}
 	for k, n := range kinds {
 		gauge(devices, float64(n), k.transport, k.state)

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"idlepush"
 	"idlepush/codes"
 	"idlepush/promise"
 	"idlepush/push"
@@ -29,6 +30,7 @@ type Metrics struct {
 	pushes      *prometheus.CounterVec
 	pushTime    *prometheus.HistogramVec
 	mailToPush  *prometheus.HistogramVec
+	toReceipt   *prometheus.HistogramVec
 	sessionEnds *prometheus.CounterVec
 	commitTime  prometheus.Histogram
 }
@@ -51,6 +53,8 @@ func New(version string) *Metrics {
 			Help: "How long a push service took to answer."}, []string{"transport", "service"}),
 		mailToPush: auto.NewHistogramVec(prometheus.HistogramOpts{Name: "idlepush_mail_to_push_seconds", Buckets: seconds,
 			Help: "Time from when a mail was found until the push service accepted it, of mail that was not held back."}, []string{"transport"}),
+		toReceipt: auto.NewHistogramVec(prometheus.HistogramOpts{Name: "idlepush_push_to_receipt_seconds", Buckets: seconds,
+			Help: "Time from when a push service accepted a push until a device received it, of devices that report."}, []string{"transport"}),
 		sessionEnds: auto.NewCounterVec(prometheus.CounterOpts{Name: "idlepush_session_ends_total",
 			Help: "Sessions with mail servers that have ended, by provider and reason."}, []string{"provider", "code"}),
 		commitTime: auto.NewHistogram(prometheus.HistogramOpts{Name: "idlepush_store_commit_seconds",
@@ -70,6 +74,11 @@ func (m *Metrics) Sent(s push.Sent) {
 	if s.AfterMail > 0 {
 		m.mailToPush.WithLabelValues(transport).Observe(s.AfterMail.Seconds())
 	}
+}
+
+// Received counts a push that a device reports, and how long it took from the push service.
+func (m *Metrics) Received(t idlepush.Transport, took time.Duration) {
+	m.toReceipt.WithLabelValues(string(t)).Observe(took.Seconds())
 }
 
 // Ended counts a session that has ended.

@@ -36,6 +36,13 @@ function line(item, group, inFull) {
 		change && [" ", el("a", { href: change, "aria-label": texts.ruleAbout(texts.changeThis, said) }, texts.changeThis)]);
 }
 
+// reports says what devices have reported of a notification, or returns undefined if none has.
+export function reports({ deliveries: all }) {
+	const reported = all.filter(({ received, shown, opened }) => received ?? shown ?? opened);
+	return reported.length > 0 ? el("ul", { class: "plain soft" }, reported.map(({ name, at, received, shown, opened }) =>
+		el("li", {}, texts.reported(name, at ? texts.after(Math.max(0, Date.parse(received ?? shown ?? opened) - Date.parse(at)) / 1000) : "", opened && clock(opened)), "."))) : undefined;
+}
+
 // seconds returns how long a delivery took.
 const seconds = (item, { at }) => at ? (Date.parse(at) - Date.parse(item.at)) / 1000 : 0;
 

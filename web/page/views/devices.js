@@ -4,7 +4,7 @@ import { thisDevice } from "../ring.js";
 import { go } from "../session.js";
 import { anotherPhone } from "./invitation.js";
 import { ringHere } from "./ringhere.js";
-import { deviceState } from "./state.js";
+import { deviceProof, deviceState } from "./state.js";
 
 const { texts } = self;
 
@@ -16,7 +16,7 @@ export async function devices() {
 	}
 	node.push(el("ul", { class: "plain" }, list.map((device) => el("li", {}, el("a", { class: "card", href: `#/device/${device.id}`, id: device.id },
 		el("div", { class: "row" }, el("h2", {}, device.name), el("span", { class: "soft" }, device.id === here?.id ? texts.here : texts.transports[device.transport] ?? device.transport)),
-		deviceState(device))))));
+		deviceState(device), deviceProof(device))))));
 	if (list.length === 0) {
 		node.push(el("p", {}, texts.noDevices));
 	}

@@ -6,7 +6,7 @@ import { thisDevice } from "../ring.js";
 import { session } from "../session.js";
 import { wishesOf } from "../wishes.js";
 import { title } from "./activity.js";
-import { deliveries } from "./delivery.js";
+import { deliveries, reports } from "./delivery.js";
 import { mutes } from "./mute.js";
 import { addPerson } from "./wishes.js";
 
@@ -45,7 +45,7 @@ async function view(item, account) {
 			item.cleared && el("p", { class: "soft" }, texts.readElsewhere)),
 		item.mails?.length > 0 && await summed(item.mails),
 		opener(waysTo(item, account)),
-		item.deliveries.length > 0 && el("section", { class: "card" }, el("h2", {}, whetherItRang(item.deliveries)), deliveries(item, true)),
+		item.deliveries.length > 0 && el("section", { class: "card" }, el("h2", {}, whetherItRang(item.deliveries)), deliveries(item, true), reports(item)),
 		account && item.mutes?.length > 0 && await wishes(item, account),
 	].flat().filter(Boolean), on: [] };
 }

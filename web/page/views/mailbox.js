@@ -8,7 +8,7 @@ import { folderTicks } from "./add.js";
 import { certificates, fingerprintText } from "./certificate.js";
 import { mailboxes } from "./mailboxes.js";
 import { wishesOf } from "../wishes.js";
-import { mailboxState } from "./state.js";
+import { mailboxChain, mailboxState } from "./state.js";
 import { wishesParts } from "./wishes.js";
 
 const { texts } = self;
@@ -50,7 +50,7 @@ async function show(id, now) {
 		await call("PATCH", path, body);
 		tell(texts.saved);
 	};
-	const node = [el("div", { class: "card" }, account.name && el("p", { class: "soft" }, account.email), mailboxState(account))];
+	const node = [el("div", { class: "card" }, account.name && el("p", { class: "soft" }, account.email), mailboxState(account), account.enabled && mailboxChain(account))];
 	const own = await wishesParts(account, wishes);
 	if (account.owner !== session.user.id) {
 		const owner = (await all("/users/names")).find(({ id }) => id === account.owner);

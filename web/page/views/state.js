@@ -34,14 +34,34 @@ export function deviceState({ status, holds }) {
 	return holds ? [...node, el("p", { class: "soft" }, texts.holds(clock(holds.until), holds.count, holds.code === "quiet_hours"))] : node;
 }
 
+// ages lists the links of a chain that were seen to work, each with its age.
+function ages(chain, names) {
+	return el("ul", { class: "plain soft" }, Object.entries(names).filter(([link]) => chain[link]).map(([link, name]) => el("li", {}, `${name} `, age(chain[link]))));
+}
+
+// mailboxChain returns how far the way from a mail server was last seen to work.
+export function mailboxChain({ status }) {
+	return ages(status, texts.mailLinks);
+}
+
+// lastProof returns the last link of the chain of a device that was seen to work, or undefined.
+function lastProof(chain) {
+	return ["opened", "shown", "received", "accepted"].filter((link) => chain[link]).sort((a, b) => Date.parse(chain[b]) - Date.parse(chain[a]))[0];
+}
+
+// deviceProof returns a sentence of the last report of a device, or undefined if there is none.
+export function deviceProof({ status: { chain } }) {
+	const proof = lastProof(chain);
+	return proof && proof !== "accepted" ? el("p", { class: "soft" }, texts.lastProved(age(chain[proof]), texts.links[proof])) : undefined;
+}
+
 // deviceChain returns how far the way to a device was last seen to work: the newest proof, then
 // each link with its age, and how long the way takes.
 export function deviceChain({ status: { chain } }) {
-	const links = ["opened", "shown", "received", "accepted", "queued"].filter((link) => chain[link]);
-	const [proof] = links.filter((link) => link !== "queued").sort((a, b) => Date.parse(chain[b]) - Date.parse(chain[a]));
+	const proof = lastProof(chain);
 	return [
 		proof && el("p", {}, texts.lastProved(age(chain[proof]), texts.links[proof])),
-		el("ul", { class: "plain soft" }, links.map((link) => el("li", {}, `${texts.links[link]} `, age(chain[link])))),
+		ages(chain, texts.links),
 		chain.last_link && proof && el("p", { class: "soft" }, texts.lastLink),
 		chain.way && el("p", { class: "soft" }, texts.way(chain.way.median_ms / 1000, chain.way.of)),
 	].filter(Boolean);

@@ -13,6 +13,7 @@ import (
 	"idlepush/push/apns"
 	"idlepush/push/fcm"
 	"idlepush/push/webpush"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/watcher"
 	"idlepush/watcher/discover"
@@ -36,7 +37,7 @@ var testCodes = []codes.Entry{
 }
 
 // allCodes are those of the program, so that testdata/openapi.json is its contract.
-var allCodes = codes.Join(Codes, idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, promise.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
+var allCodes = codes.Join(Codes, idlepush.Codes, registry.Codes, watcher.Codes, discover.Codes, oauth.Codes, promise.Codes, receipt.Codes, push.Codes, fcm.Codes, apns.Codes, webpush.Codes, testCodes)
 
 // told returns the sentence of an outcome.
 func told(o registry.Outcome) string { return allCodes.Sentence(o.Code, o.Params) }

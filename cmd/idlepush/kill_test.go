@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,9 @@ func said(d time.Duration) string {
 	return fmt.Sprintf("%d hours", int(d.Hours()))
 }
 
+// latest returns the last of the calls.
+func latest(calls []aliveCalled) aliveCalled { return calls[len(calls)-1] }
+
 // killed kills a part in a house in which all is well, or the whole program if kill is nil, and
 // looks at what then happens.
 func killed(t *testing.T, code string, within time.Duration, kill, mend func(*killStage)) {
@@ -88,11 +92,19 @@ func killed(t *testing.T, code string, within time.Duration, kill, mend func(*ki
 	beats := newPulse(&loop)
 	h := newHouse(s.store, new(watcher.Pool), beats)
 	h.live = func(string) watcher.Live { return watcher.Live{Confirmed: time.Now(), Interval: 9 * time.Minute} }
-	var calls []aliveCalled
+	var mu sync.Mutex
+	var made []aliveCalled // guarded by mu
+	calls := func() []aliveCalled {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(made)
+	}
 	began := time.Now()
 	log, _ := registrytest.NewLog(t)
 	d := &deadMan{broken: h.broken, log: log, call: func(_ context.Context, broken string) error {
-		calls = append(calls, aliveCalled{time.Since(began), broken})
+		mu.Lock()
+		defer mu.Unlock()
+		made = append(made, aliveCalled{time.Since(began), broken})
 		return nil
 	}}
 	ctx, end := context.WithCancel(t.Context())
@@ -112,20 +124,20 @@ func killed(t *testing.T, code string, within time.Duration, kill, mend func(*ki
 	defer running.Wait()
 	defer end()
 	time.Sleep(5*time.Minute + time.Second)
-	if len(calls) != 5 || calls[4].broken != "" {
-		t.Fatalf("while all was well it was called %v", calls)
+	if len(calls()) != 5 || calls()[4].broken != "" {
+		t.Fatalf("while all was well it was called %v", calls())
 	}
 	if kill == nil {
 		end()
 		time.Sleep(within)
-		if len(calls) != 5 {
-			t.Errorf("after its end it was called %v", calls[5:])
+		if len(calls()) != 5 {
+			t.Errorf("after its end it was called %v", calls()[5:])
 		}
 		return
 	}
 	kill(s)
 	time.Sleep(within)
-	if last := calls[len(calls)-1]; last.broken != code+" 1" {
+	if last := latest(calls()); last.broken != code+" 1" {
 		t.Fatalf("%v later the last call was %v, want %s", within, last, code)
 	}
 	if list := h.broken(time.Now()); len(list) != 1 || string(list[0].Code) != code || allCodes().Sentence(list[0].Code, list[0].Params) == "" {
@@ -134,14 +146,14 @@ func killed(t *testing.T, code string, within time.Duration, kill, mend func(*ki
 	if want := fmt.Sprintf("idlepush_promises_broken{code=%q} 1\n", code); !strings.Contains(s.metrics(h), want) {
 		t.Errorf("the metrics do not have %s", want)
 	}
-	told := len(calls)
+	told := len(calls())
 	time.Sleep(3 * time.Minute)
-	if len(calls) != told {
-		t.Errorf("while it is broken it was called %v", calls[told:])
+	if len(calls()) != told {
+		t.Errorf("while it is broken it was called %v", calls()[told:])
 	}
 	mend(s)
 	time.Sleep(time.Minute)
-	if last := calls[len(calls)-1]; last.broken != "" {
+	if last := latest(calls()); last.broken != "" {
 		t.Errorf("a minute after it was mended the last call was %v", last)
 	}
 }

@@ -116,7 +116,7 @@ func TestMailPage(t *testing.T) {
 		p.Click(t, "Remove: dora@example.org")
 		p.Wait(t, "she is gone", `() => document.querySelector("[data-who='dora@example.org']") === null`)
 		p.Click(t, "Remove: "+sender)
-		p.WaitText(t, "Saved.")
+		p.Wait(t, "the sender is gone", `who => document.querySelector("[data-who='" + who + "']") === null`, sender)
 		var wishes struct{ People []string }
 		callAPI(t, p, "GET", "/accounts/"+account+"/wishes", nil, &wishes)
 		if len(wishes.People) != 1 || wishes.People[0] != "@school.example" {

@@ -220,7 +220,7 @@ func told(t testing.TB, r push.Request) map[string]any {
 func checkWake(t testing.TB, name string, r push.Request) {
 	t.Helper()
 	fields := told(t, r)
-	if got := slices.Sorted(maps.Keys(fields)); !slices.Equal(got, []string{"account", "at", "id", "kind", "v"}) {
+	if got := slices.Sorted(maps.Keys(fields)); !slices.Equal(got, []string{"account", "at", "id", "kind", "receipt", "v"}) {
 		t.Errorf("%s at wake: %v", name, got)
 	}
 	if bytes.Contains(r.Body, []byte("badge")) || bytes.Contains(r.Plaintext, []byte("badge")) {

@@ -56,7 +56,7 @@ func (d Device) SameAddress(o Device) bool {
 	return d.Transport == o.Transport && d.Address == o.Address && maps.Equal(d.Params, o.Params) && reflect.DeepEqual(d.Keys, o.Keys)
 }
 
-// ShownStatus returns the status as people see it: a proven device that has stopped to report is
+// ShownStatus returns the status as people see it: a proven device that has stopped reporting is
 // unconfirmed. Nothing about sending follows from that.
 func (d Device) ShownStatus(now time.Time) Status {
 	st := d.Status

@@ -12,7 +12,7 @@ const (
 	programStuck       codes.Code = "program_stuck"
 )
 
-// Codes are those of [Broken].
+// Codes are those that [Broken] has, but for receipt.CodeUnconfirmed.
 var Codes = []codes.Entry{
 	{Code: mailboxDown, Text: "new mail does not ring: {cause}"},
 	{Code: mailboxUnconfirmed, Text: "the mail server has not confirmed for too long that no mail is missing. If this does not end by itself, look into the log and start idlepush again."},

@@ -65,7 +65,7 @@ func (h House) Broken(now time.Time) (list []Broken) {
 		}
 	}
 	for _, l := range h.Lanes {
-		if users := h.usersOf(l); len(users) > 0 && late(l.Since, now) {
+		if users := h.usersOf(l); len(users) > 0 && late(latest(l.Since, h.Awake), now) {
 			list = append(list, Broken{because(serviceDown, l.Reason).With("service", l.Name), l.Since, "", "", users})
 		}
 	}
@@ -81,7 +81,7 @@ func (h House) mailbox(m Mailbox, now time.Time) (r idlepush.Reason, since time.
 	case !m.Enabled:
 		return r, since, false
 	case (st.State == idlepush.StateRetrying || st.State == idlepush.StateAttention) && st.Code != "":
-		return because(mailboxDown, st.Reason), st.Since, late(st.Since, now)
+		return because(mailboxDown, st.Reason), st.Since, late(latest(st.Since, h.Awake), now)
 	}
 	since = latest(m.Confirmed, h.Awake)
 	if st.State == idlepush.StateNew {
@@ -101,7 +101,7 @@ func (h House) device(d idlepush.Device, now time.Time) (r idlepush.Reason, sinc
 		return idlepush.Reason{Code: receipt.CodeUnconfirmed}, d.Chain.Since, true
 	case slices.ContainsFunc(h.Lanes, func(l registry.Lane) bool { return l.Name == d.Lane }):
 		return r, since, false
-	case st.Failures > 0 && late(st.Failing, now):
+	case st.Failures > 0 && late(latest(st.Failing, h.Awake), now):
 		return because(deviceDown, st.Reason), st.Failing, true
 	default:
 		return idlepush.Reason{Code: deviceWaits}, due, !d.Due.IsZero() && late(due, now)

@@ -72,10 +72,13 @@ func TestBroken(t *testing.T) {
 		"the machine has slept": {change: []func(*House){func(h *House) {
 			h.Mailboxes[0].Confirmed, h.Looked, h.Awake = ago(time.Hour), ago(time.Hour), ago(time.Minute)
 		}}},
+		"the machine slept while a mailbox was down, and just woke": {change: []func(*House){mailbox(idlepush.StateRetrying, time.Hour, lost), func(h *House) { h.Awake = ago(time.Minute) }}},
+		"the machine slept while pushes failed, and just woke":      {change: []func(*House){failing(time.Hour), func(h *House) { h.Awake = ago(time.Minute) }}},
+		"the machine slept while a push service was paused":         {change: []func(*House){paused(time.Hour), func(h *House) { h.Awake = ago(time.Minute) }}},
 		"a suspect device":                     {[]func(*House){device(idlepush.Status{State: idlepush.StateSuspect, Since: ago(time.Second), Reason: failed})}, deviceDown, time.Second, "anna"},
 		"pushes to a device fail":              {[]func(*House){failing(Patience)}, deviceDown, Patience, "anna"},
 		"pushes to a device just fail":         {change: []func(*House){failing(Patience - 1)}},
-		"a device has stopped to report":       {[]func(*House){unconfirmed(24 * time.Hour)}, receipt.CodeUnconfirmed, 24 * time.Hour, "anna"},
+		"a device has stopped reporting":       {[]func(*House){unconfirmed(24 * time.Hour)}, receipt.CodeUnconfirmed, 24 * time.Hour, "anna"},
 		"a device may report yet":              {change: []func(*House){unconfirmed(24*time.Hour - 1)}},
 		"a device never had a push":            {change: []func(*House){device(idlepush.Status{State: idlepush.StateUnproven, Since: ago(time.Hour)})}},
 		"what is due for a device waits":       {[]func(*House){func(h *House) { h.Devices[0].Due = ago(Patience) }}, deviceWaits, Patience, "anna"},

@@ -71,7 +71,7 @@ func TestProof(t *testing.T) {
 				bodies = append(bodies, p.message.Body)
 			}
 		}
-		want := "Mail of the last day: 1, on 3 of your devices. The slowest took 0.0 s, and 0 were lost."
+		want := "Mail that rang in the last day: 1, on 3 of your devices. Slowest: 0.0 s. Lost: 0."
 		if !slices.Contains(bodies, want) {
 			t.Errorf("the lines say %q, want %q", bodies, want)
 		}

@@ -12,7 +12,8 @@ import (
 )
 
 // Path begins the path at the server to which a phone reports. The token of the receipt follows. A
-// push has it without the server, of which a push service that can read it learns nothing then.
+// push has only the path, so that a push service that can read it does not learn where the server
+// is.
 const Path = "/api/v1/receipts/"
 
 // CodeUnconfirmed says that a device which reported has stopped.
@@ -94,7 +95,7 @@ func (c Chain) Unconfirmed(now time.Time) bool {
 
 // AfterPush returns the chain after a push that shows something was accepted, and not answered yet.
 func (c Chain) AfterPush(now time.Time) Chain {
-	if c.Unanswered++; c.Unanswered == 1 {
+	if c.Unanswered++; c.Unanswered == 1 || c.Since.After(now) { // the clock was set back
 		c.Since = now
 	}
 	return c

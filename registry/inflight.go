@@ -13,7 +13,7 @@ import (
 type inFlight struct {
 	mu      sync.Mutex
 	devices map[id]pushes
-	ending  map[*queueSet][]deliveryKey // what transactions that run take from queues
+	ending  map[*queueSet][]deliveryKey // what running transactions take from queues
 	before  map[id][]uint64             // sequences that an earlier run may have sent; not guarded
 }
 
@@ -65,7 +65,7 @@ func firstWaiting(tx *table.Tx, upTo uint64) (first map[id][]uint64, last uint64
 }
 
 // endRun notes that this run has ended in order: it leaves nothing unsettled but what it found. It
-// does not if something is in flight.
+// notes nothing if something is in flight.
 func (c *core) endRun() error {
 	if c.inFlight.any() {
 		return nil
@@ -135,7 +135,7 @@ func (f *inFlight) ended(set *queueSet) {
 	delete(f.ending, set)
 }
 
-// endingNow returns what transactions that run take from queues.
+// endingNow returns what running transactions take from queues.
 func (f *inFlight) endingNow() (list []deliveryKey) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"idlepush/registry/table"
 )
 
-// receipts is what the receipts of phones take.
+// receipts makes and checks the tokens of receipts, and passes on how long pushes took.
 type receipts struct {
 	tokenKey []byte
 	measured func(idlepush.Transport, time.Duration) // see Options.Received; nil: nothing
@@ -34,7 +34,7 @@ func (r receipts) tag(key []byte) []byte {
 	return mac.Sum(nil)[:tagSize]
 }
 
-// token returns the token with which the device reports of the delivery, and of no other. Nothing
+// token returns the token with which the device reports on the delivery, and of no other. Nothing
 // is stored of it.
 func (r receipts) token(k deliveryKey) idlepush.Secret {
 	key := k.Append(nil)
@@ -55,7 +55,7 @@ func (r receipts) parseToken(token idlepush.Secret) (k deliveryKey, genuine bool
 	return k, err == nil
 }
 
-// measure tells of samples that are written.
+// measure passes on the measurements of a transaction that was committed.
 func (r receipts) measure(list []measurement) {
 	for _, m := range list {
 		if r.measured != nil {
@@ -73,12 +73,12 @@ type measurement struct {
 // testScope is in place of the scope of test pushes, which are not stored.
 const testScope id = ""
 
-// TestReceipt returns the token with which the device reports of a test push that is sent now.
+// TestReceipt returns the token with which the device reports on a test push that is sent now.
 func (o Outbox) TestReceipt(device string, now time.Time) idlepush.Secret {
 	return o.token(deliveryKey{notificationKey{testScope, uint64(max(now.UnixNano(), 0))}, id(device)})
 }
 
-// recorded returns when the notification of the delivery was.
+// recorded returns when the notification of the delivery was recorded.
 func (k deliveryKey) recorded() time.Time { return time.Unix(0, int64(k.notification.seq)) }
 
 func (row receiptRow) receipt() receipt.Receipt {
@@ -99,26 +99,26 @@ func (q *queueRow) setChain(c receipt.Chain) {
 	q.Chain.Last = receiptRow{c.Received, c.Shown, c.Opened}
 }
 
-// Receive records what a device reports of a delivery or of a test push, by the token that came
+// Receive records what a device reports on a delivery or of a test push, by the token that came
 // with it. What was reported before stays. If the device was unconfirmed, what its user was told
 // of that is taken away. What does not fit one transaction takes several.
 //
 // Receive returns ErrDenied if the token was not made here, before it reads anything. It returns
 // ErrNotFound if the delivery or the device is no longer kept, or if a later test push was reported
-// of.
+// on.
 func (s Devices) Receive(token idlepush.Secret, r receipt.Report, now time.Time) error {
 	k, genuine := s.parseToken(token)
 	if !genuine {
 		return ErrDenied
 	}
-	known := false // what is sent again is not to cost a commit
+	known := false // a repeated report must not cost a commit
 	err := s.db.View(func(tx *table.Tx) error {
 		q, _, err := queues.Get(tx, k.device)
 		if err != nil {
 			return err
 		}
 		_, was, err := reportedOf(tx, k, q, now)
-		known = q.Chain.Told == "" && was.With(r.At(k.recorded(), now)) == was
+		known = (q.Chain.Told == "" || q.Chain.Unanswered > 0) && was.With(r.At(k.recorded(), now)) == was
 		return err
 	})
 	if err != nil || known {
@@ -129,7 +129,7 @@ func (s Devices) Receive(token idlepush.Secret, r receipt.Report, now time.Time)
 		if err == nil {
 			err = set.receive(q, k, r)
 		}
-		if err != nil || q.row.Chain.Told == "" {
+		if err != nil || q.row.Chain.Told == "" || q.row.Chain.Unanswered > 0 {
 			return true, err
 		}
 		return s.endUnconfirmed(set, q)
@@ -152,7 +152,7 @@ func reportedOf(tx *table.Tx, k deliveryKey, q queueRow, now time.Time) (row del
 			err = ErrNotFound
 		}
 		return row, row.Receipt.receipt(), err
-	case now.Sub(k.recorded()) >= maxAge || k.notification.seq < test.Seq:
+	case now.Sub(k.recorded()) >= maxAge || k.notification.seq < test.Seq && !time.Unix(0, int64(test.Seq)).After(now):
 		return row, was, ErrNotFound
 	case k.notification.seq == test.Seq:
 		was = test.Receipt.receipt()
@@ -212,8 +212,8 @@ func (s Devices) Way(device string) (list []receipt.Sample, err error) {
 	return list, err
 }
 
-// followPush notes that a push of the delivery, as its row was, was accepted. If its device has
-// reported meanwhile, that is a sample. If it is unconfirmed, its user is told once.
+// followPush notes that a push was accepted. row is the delivery as it was before. If the device
+// has already reported, the time between is a sample. If it is unconfirmed, its user is told once.
 func (s *queueSet) followPush(q *queue, row deliveryRow) error {
 	switch {
 	case row.Kind == idlepush.KindClear:

@@ -346,7 +346,8 @@ func stopReporting(t *testing.T, others, days int) {
 		return list
 	}
 	w := ring(dawn)
-	report(t, s, w.Receipt, reportOf(dawn, dawn, time.Time{}, dawn), dawn)
+	early := w.Receipt
+	report(t, s, early, reportOf(dawn, dawn, time.Time{}, dawn), dawn)
 	for _, after := range []time.Duration{time.Hour, 2 * time.Hour, 25*time.Hour - 1} {
 		w = ring(at(after))
 	}
@@ -358,6 +359,10 @@ func stopReporting(t *testing.T, others, days int) {
 	list := told(at(26 * time.Hour))
 	if len(list) != 1 || list[0].Params["device"] != "phone" {
 		t.Fatalf("it is told by %+v", list)
+	}
+	report(t, s, early, reportOf(dawn, dawn, time.Time{}, at(26*time.Hour)), at(26*time.Hour))
+	if list := told(at(26 * time.Hour)); len(list) != 1 || !list[0].Cleared.IsZero() {
+		t.Errorf("after a repeated report it is told by %+v", list)
 	}
 	if n := len(list[0].Deliveries); n != others || n > 0 && list[0].Deliveries[0].Device != other.ID {
 		t.Errorf("it is told on %+v", list[0].Deliveries)

@@ -49,7 +49,7 @@ var Codes = []codes.Entry{
 	{Code: "wrong_setup_token", Text: "This is not the setup token. The newest one is in the log."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
 	{Code: "receipt_unknown", Text: "This is no receipt of this server. Do not send it again."},
-	{Code: "receipt_late", Text: "What this reports of is no longer kept. Do not send it again."},
+	{Code: "receipt_late", Text: "The notification that this reports on is no longer kept. Do not send it again."},
 	{Code: "invite_gone", Text: "This invite or link was used already, or it is too old. Ask for a new one."},
 	{Code: "https_needed", Text: "Passwords, tokens and phones need https. Open this server by its https address. Behind a proxy of your own, set trusted-proxies, and have the proxy set X-Forwarded-Proto."},
 	{Code: "cross_origin", Text: "This request comes from another site."},

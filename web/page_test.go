@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"os"
 	"path"
 	"regexp"
 	"strings"
@@ -16,6 +17,23 @@ func (h *testServer) get(path string) answer {
 	r, err := http.NewRequest("GET", h.url+path, nil)
 	fatal(h.t, err)
 	return h.send(r)
+}
+
+// TestTexts checks that no text of the page has the name of another, which would replace it.
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	texts, err := os.ReadFile("page/texts.js")
+	fatal(t, err)
+	seen := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^\t(\w+):`).FindAllStringSubmatch(string(texts), -1) {
+		if seen[m[1]] {
+			t.Errorf("there are two texts %s", m[1])
+		}
+		seen[m[1]] = true
+	}
+	if len(seen) < 100 {
+		t.Errorf("only %d texts were found", len(seen))
+	}
 }
 
 func TestPage(t *testing.T) {

@@ -131,7 +131,7 @@ func TestThousandReceiptsAtOnce(t *testing.T) {
 	}
 }
 
-// TestUnconfirmed: what the API says of a device that has stopped to report.
+// TestUnconfirmed: what the API says of a device that has stopped reporting.
 func TestUnconfirmed(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)

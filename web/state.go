@@ -14,11 +14,11 @@ import (
 
 // state is whether all is well for the person who asks.
 type state struct {
-	Well      bool            `json:"well" doc:"Whether nothing of broken is there"`
-	Mailboxes int             `json:"mailboxes" doc:"Mailboxes of one's own and shared ones that are watched"`
+	Well      bool            `json:"well" doc:"Whether broken is empty"`
+	Mailboxes int             `json:"mailboxes" doc:"How many own and shared mailboxes are watched"`
 	Heard     time.Time       `json:"heard,omitzero" doc:"When the mail server of the quietest of them was last heard from; absent: one has never been heard from, or none is watched"`
 	Devices   int             `json:"devices" doc:"Own devices that ring: a push was accepted, and their service does not complain"`
-	Broken    []brokenPromise `json:"broken" doc:"What does not work as it should, for longest first"`
+	Broken    []brokenPromise `json:"broken" doc:"What does not work as it should, oldest first"`
 	Others    int             `json:"others,omitempty" doc:"For admins: how many such things concern only other people"`
 }
 

@@ -36,7 +36,7 @@ type AccountStatus struct {
 
 // DeviceStatus is the status of the deliveries to a device.
 type DeviceStatus struct {
-	State string `json:"state" enum:"unproven,proven,suspect,unconfirmed" doc:"unproven: no push was accepted yet; proven: a push was accepted; unconfirmed: it has stopped to report that pushes reach it, since then; suspect: its service complains about this address or refuses this device alone, or every try has failed for days, so it is tried rarely"`
+	State string `json:"state" enum:"unproven,proven,suspect,unconfirmed" doc:"unproven: no push was accepted yet; proven: a push was accepted; unconfirmed: it has stopped reporting that pushes reach it, since then; suspect: its service complains about this address or refuses this device alone, or every try has failed for days, so it is tried rarely"`
 	CommonStatus
 	Failures int       `json:"failures,omitempty" doc:"Failed tries since the last accepted push"`
 	NextTry  time.Time `json:"next_try,omitzero" doc:"When the queue of the device is tried next; absent: the queue is empty"`

@@ -62,7 +62,7 @@ func (d *deadMan) look(ctx context.Context, now time.Time) {
 	broken := counted(d.broken(now))
 	switch {
 	case broken != "" && d.tried == "":
-		d.log.Warn("a promise is broken: alive-url is told, and not called until all is well", "broken", broken)
+		d.log.Warn("a promise is broken: /fail below alive-url is called, and alive-url itself only once all is well again", "broken", broken)
 	case broken == "" && d.tried != "":
 		d.log.Info("all is well again: alive-url is called each minute")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -26,9 +27,18 @@ func newHouse(store *registry.Store, pool *watcher.Pool, loops pulse) *house {
 	return &house{store: store, live: pool.Live, loops: loops, awake: time.Now(), last: clocks.Read(nil)}
 }
 
+// watch notes when the machine has slept or its clock was set, until ctx ends.
+func (h *house) watch(ctx context.Context) {
+	clocks.Watch(ctx, nil, func(time.Duration) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.awake, h.last = time.Now(), clocks.Read(nil)
+	})
+}
+
 // broken returns the promises that are broken at now. What is old because the machine slept, or its
-// clock was set, was not late. If the store cannot be read, nothing is known
-// of mailboxes and devices.
+// clock was set, was not late. If the store cannot be read, nothing is known of mailboxes and
+// devices.
 func (h *house) broken(now time.Time) []promise.Broken {
 	is := promise.House{Looked: now.Add(-h.loops.age())}
 	err := h.read(&is)

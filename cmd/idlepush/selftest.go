@@ -56,7 +56,7 @@ func (s selftest) run(ctx context.Context, out, log io.Writer) (err error) {
 		return fmt.Errorf("selftest: no folder for temporary files can be made (%w): set TMPDIR to a folder in which this user may write, such as /dev/shm", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Fprintf(out, "idlepush %s meets %d hardships, with mail servers, push services and phones inside this process.\n"+
+	fmt.Fprintf(out, "idlepush %s is put through %d hardships, with mail servers, push services and phones inside this process.\n"+
 		"Each new mail must ring once on each phone. This takes less than a minute, and leaves nothing behind.\n\n", version(), len(s.hardships))
 	trials, done := make([]trial, len(s.hardships)), make([]chan struct{}, len(s.hardships))
 	var meeting sync.WaitGroup

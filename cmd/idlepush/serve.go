@@ -85,6 +85,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	group.Go(func() error { api.Run(ctx); return nil })
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { s.backUpDaily(ctx, store, log); return nil })
+	group.Go(func() error { house.watch(ctx); return nil })
 	if s.monitoring.alive != "" {
 		group.Go(func() error { s.deadMan(house, log).run(ctx); return nil })
 	}

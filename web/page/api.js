@@ -34,12 +34,16 @@ export async function call(method, path, body) {
 		silent();
 		throw new Problem(0, "offline", texts.offline);
 	}
-	isProxyError(response.status) ? silent() : heard();
 	const text = await response.text();
 	let answer;
+	let unreadable = false;
 	try {
 		answer = text === "" ? undefined : JSON.parse(text);
 	} catch {
+		unreadable = true;
+	}
+	isProxyError(response.status) && !answer?.code ? silent() : heard();
+	if (unreadable) {
 		throw isProxyError(response.status) ? new Problem(response.status, "offline", texts.offline) : new Problem(response.status, "unreadable", texts.unreadable);
 	}
 	if (response.ok) {

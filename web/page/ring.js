@@ -152,7 +152,7 @@ async function patch({ id }) {
 	};
 	try {
 		const { status } = await send(false);
-		if (status.state === "suspect") {
+		if (["suspect", "unconfirmed"].includes(status.state)) {
 			await send(true);
 		}
 	} catch (problem) {

@@ -6,7 +6,7 @@ const { texts } = self;
 // lineOfProof returns the part of a device's view that asks whether it shows now and then that all
 // works.
 export function lineOfProof(device, { proof }) {
-	const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+	const zone = proof?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
 	const at = field("at", texts.lineAt, { type: "time", value: proof?.at ?? "08:00", required: true });
 	const f = form(texts.save, async (values) => {
 		const every = values.get("every");

@@ -30,7 +30,7 @@ export async function mailboxes() {
 
 // house says whether all is well, or what is not, with a way to what it is about.
 function house({ well, mailboxes, heard, devices, broken, others }) {
-	if (mailboxes === 0) {
+	if (mailboxes === 0 && well && !others) {
 		return [];
 	}
 	const told = broken.map((it) => {

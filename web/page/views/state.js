@@ -52,7 +52,7 @@ function lastProof(chain) {
 // deviceProof returns a sentence of the last report of a device, or undefined if there is none.
 export function deviceProof({ status: { chain } }) {
 	const proof = lastProof(chain);
-	return proof && proof !== "accepted" ? el("p", { class: "soft" }, texts.lastProved(age(chain[proof]), texts.links[proof])) : undefined;
+	return proof && proof !== "accepted" ? el("p", { class: "soft" }, texts.lastProved(age(chain[proof]), texts.chainLinks[proof])) : undefined;
 }
 
 // deviceChain returns how far the way to a device was last seen to work: the newest proof, then
@@ -60,8 +60,8 @@ export function deviceProof({ status: { chain } }) {
 export function deviceChain({ status: { chain } }) {
 	const proof = lastProof(chain);
 	return [
-		proof && el("p", {}, texts.lastProved(age(chain[proof]), texts.links[proof])),
-		ages(chain, texts.links),
+		proof && el("p", {}, texts.lastProved(age(chain[proof]), texts.chainLinks[proof])),
+		ages(chain, texts.chainLinks),
 		chain.last_link && proof && el("p", { class: "soft" }, texts.lastLink),
 		chain.way && el("p", { class: "soft" }, texts.way(chain.way.median_ms / 1000, chain.way.of)),
 	].filter(Boolean);

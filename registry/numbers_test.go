@@ -59,7 +59,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/architecture.md", "what the wishes of 256 people and mailboxes say", maxOpened, 256},
 		{"docs/security.md", "sealed likewise, whatever the devices get, for 7 days", maxAge, 7 * day},
 		{"docs/behaviour.md", "| mail that rang | 7 days, and of each mailbox the first 2000 of a day |", maxDaily, 2000},
-		{"docs/architecture.md", "takes any of the first eight of a subqueue for shown", maxTogether, 8},
+		{"docs/architecture.md", "takes what were the first eight of a subqueue when it began for shown", maxTogether, 8},
 		{"docs/behaviour.md", "2000 mails are kept one by one in a day of 24 hours, which begins with the first of them", maxDaily, 2000},
 		{"docs/behaviour.md", "2000 mails are kept one by one in a day of 24 hours, which begins with the first of them", dayLength, day},
 		{"docs/codes.md", "mails came to this mailbox in 24 hours", dayLength, day},

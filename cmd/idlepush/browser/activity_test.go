@@ -128,7 +128,7 @@ func TestActivityDeliveries(t *testing.T) {
 	}}, "/notifications/sum": summary,
 		"/notifications?ids=counted,other": object{"items": []object{mail("counted", object{"state": "combined", "at": until, "into": "sum"}), mail("other", object{"state": "combined", "at": until, "into": "sum"})}},
 		"/devices?limit=200": object{"items": []object{{"id": "phone", "name": "Phone", "transport": "fcm", "holds": object{"until": until, "count": 4, "code": "quiet_hours"},
-			"status": object{"state": "proven", "since": until}}}}})
+			"status": object{"state": "proven", "since": until, "chain": object{}}}}}})
 	p.Eval(t, nil, `() => { location.hash = "#/activity"; }`)
 	p.WaitText(t, "Phone: in a summary at ")
 	var clock string

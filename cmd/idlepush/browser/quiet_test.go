@@ -149,7 +149,7 @@ func TestQuietHours(t *testing.T) {
 		p.WaitText(t, "This has changed since. Try it again.")
 		p.Click(t, "Try it on last week")
 		p.WaitText(t, "fairphone: It would have rung 2 times instead of 0.")
-		p.WaitText(t, "2 mails would have done something else:")
+		p.WaitText(t, "2 mails would have been treated differently:")
 		p.Wait(t, "no other device is named", `() => !/firefox|pixel|iphone/.test(document.querySelector("#quiet").innerText)`)
 		p.Click(t, "css:#quiet [value=hold]")
 		p.Drag(t, "mouse", cell("Monday 00:00"), cell("Thursday 23:30"))

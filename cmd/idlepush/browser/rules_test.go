@@ -98,7 +98,7 @@ func TestRules(t *testing.T) {
 		p.WaitText(t, "This has changed since. Try it again.")
 		p.Click(t, "Try it on last week")
 		p.WaitText(t, "All 4 devices: It would not have rung, with or without the change.")
-		p.WaitText(t, "2 mails would have done something else:")
+		p.WaitText(t, "2 mails would have been treated differently:")
 		p.WaitText(t, "All 4 devices: is not shown, as no rule matched. Before: is shown without a sound, as no rule matched.")
 		choose(t, p, "css:section [name=ring]", "loud")
 		p.Click(t, "Try it on last week")
@@ -113,7 +113,7 @@ func TestRules(t *testing.T) {
 		p.Type(t, "Condition 1: what", "Planted Sender")
 		choose(t, p, "css:#rule-2 [name=ring]", "not")
 		p.Click(t, "Try it on last week")
-		p.WaitText(t, "1 mail would have done something else:")
+		p.WaitText(t, "1 mail would have been treated differently:")
 		tried := func(want int) {
 			t.Helper()
 			p.Wait(t, fmt.Sprint(want, " mails are shown, the one first"), `want => {

@@ -46,6 +46,15 @@ type Broken struct {
 // Concerns reports whether the user has a part in it.
 func (b Broken) Concerns(user string) bool { return b.Users == nil || slices.Contains(b.Users, user) }
 
+// Count returns how many of the promises have each code.
+func Count(list []Broken) map[codes.Code]int {
+	count := make(map[codes.Code]int)
+	for _, b := range list {
+		count[b.Code]++
+	}
+	return count
+}
+
 // Broken returns the promises that are broken at now, the oldest first.
 func (h House) Broken(now time.Time) (list []Broken) {
 	if !h.StoreDown.IsZero() {

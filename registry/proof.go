@@ -91,28 +91,34 @@ func lineOf(tx *table.Tx, user id, since, now time.Time) (l line, err error) {
 		own[k.device] = true
 	}
 	scopes, err := scopesOf(tx, string(user))
+	if err != nil {
+		return l, err
+	}
 	for _, scope := range scopes {
+		from := notificationKey{scope.id, max(scope.since+1, uint64(since.UnixNano()))}
+		rows, err := notifications.First(tx, table.Under(scope.id).From(from), table.NoLimit)
 		if err != nil {
 			return l, err
 		}
-		from := notificationKey{scope.id, max(scope.since+1, uint64(since.UnixNano()))}
-		var rows []table.Row[notificationKey, notificationRow]
-		if rows, err = notifications.First(tx, table.Under(scope.id).From(from), table.NoLimit); err != nil {
-			return l, err
-		}
 		for _, row := range rows {
-			if row.Value.Kind.IsOfMail() && err == nil {
-				err = l.add(tx, row, own, now)
+			if !row.Value.Kind.IsOfMail() {
+				continue
+			}
+			if err := l.add(tx, row, own, now); err != nil {
+				return l, err
 			}
 		}
 	}
-	return l, err
+	return l, nil
 }
 
 // add counts a notification by its deliveries to these devices. Of a summary only mail counts that
 // has no deliveries of its own.
 func (l *line) add(tx *table.Tx, n table.Row[notificationKey, notificationRow], own map[id]bool, now time.Time) error {
 	list, err := deliveries.First(tx, table.Under(deliveryPrefix(n.Key)), table.NoLimit)
+	if err != nil {
+		return err
+	}
 	told, lost := false, false
 	for _, d := range list {
 		if !own[d.Key.device] {
@@ -140,5 +146,5 @@ func (l *line) add(tx *table.Tx, n table.Row[notificationKey, notificationRow], 
 	if lost {
 		l.lost += max(1, n.Value.Count)
 	}
-	return err
+	return nil
 }

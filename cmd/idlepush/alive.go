@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"idlepush/codes"
 	"idlepush/netguard"
 	"idlepush/promise"
 )
@@ -84,10 +83,7 @@ func (d *deadMan) look(ctx context.Context, now time.Time) {
 
 // counted returns the codes of what is broken, each with how often, such as "mailbox_down 2".
 func counted(list []promise.Broken) string {
-	count := make(map[codes.Code]int)
-	for _, b := range list {
-		count[b.Code]++
-	}
+	count := promise.Count(list)
 	var parts []string
 	for _, c := range slices.Sorted(maps.Keys(count)) {
 		parts = append(parts, fmt.Sprintf("%s %d", c, count[c]))

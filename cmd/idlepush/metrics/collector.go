@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"idlepush"
-	"idlepush/codes"
 	"idlepush/promise"
 	"idlepush/receipt"
 	"idlepush/registry"
@@ -63,10 +62,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(loopAge, c.at.Looked().Seconds())
 	now := time.Now()
-	counts := make(map[codes.Code]int)
-	for _, b := range c.at.Broken(now) {
-		counts[b.Code]++
-	}
+	counts := promise.Count(c.at.Broken(now))
 	for _, e := range slices.Concat(promise.Codes, receipt.Codes) {
 		gauge(broken, float64(counts[e.Code]), string(e.Code))
 	}
@@ -156,11 +152,7 @@ func (c *collector) devices(gauge setter, now time.Time) error {
 	type kind struct{ transport, state string }
 	kinds := make(map[kind]int)
 	for _, d := range list {
-		state := string(d.Status.State)
-		if d.Status.State == idlepush.StateProven && d.Chain.Unconfirmed(now) {
-			state = "unconfirmed"
-		}
-		kinds[kind{string(d.Transport), state}]++
+		kinds[kind{string(d.Transport), string(d.ShownStatus(now).State)}]++
 	}
 	for k, n := range kinds {
 		gauge(devices, float64(n), k.transport, k.state)

@@ -1,6 +1,6 @@
 // Package promise decides which promises of idlepush are broken, from what is known of mailboxes,
-// devices, push services, store and program at one time. It is a package of its own because the
-// page, the metrics and the dead-man's URL must say the same, and web may not import the program.
+// devices, push services, store and program at one time. The page, the metrics and the dead-man's
+// URL must say the same. Web may not import the program, so this is a package of its own.
 package promise
 
 import (
@@ -17,9 +17,9 @@ import (
 // Patience is how long something may be down before that breaks a promise.
 const Patience = 5 * time.Minute
 
-// House is what is known of the whole server at one time.
+// House is a snapshot of the whole server.
 type House struct {
-	Awake     time.Time // since when the program runs, and the machine has not slept
+	Awake     time.Time // when the program began or the machine last woke up
 	Mailboxes []Mailbox
 	Devices   []idlepush.Device
 	Lanes     []registry.Lane // that are paused
@@ -43,10 +43,10 @@ type Broken struct {
 	Users   []string // ids of those whom it concerns; nil: all
 }
 
-// Concerns reports whether the user has a part in it.
+// Concerns reports whether it concerns the user.
 func (b Broken) Concerns(user string) bool { return b.Users == nil || slices.Contains(b.Users, user) }
 
-// Count returns how many of the promises have each code.
+// Count returns how many of the broken promises have each code.
 func Count(list []Broken) map[codes.Code]int {
 	count := make(map[codes.Code]int)
 	for _, b := range list {

@@ -24,15 +24,16 @@ const (
 	aliveTimeout = 10 * time.Second // of one call
 )
 
-// deadMan calls a URL while all is well, so that whoever waits for it notices when that stops.
+// deadMan calls a URL each minute while all is well. A monitor that expects the calls notices when
+// they stop.
 type deadMan struct {
 	broken func(now time.Time) []promise.Broken
 	call   func(ctx context.Context, broken string) error // with "" if all is well
 	log    *slog.Logger
 
-	tried, told string    // what the last call had to say, and the last that was answered
+	tried, told string    // what was broken at the last call, and at the last one that was answered
 	last        time.Time // of the last call
-	failed      bool      // it was not answered
+	failed      bool      // whether the last call was not answered
 }
 
 // deadMan returns what calls the URL of the settings.
@@ -56,7 +57,8 @@ func (d *deadMan) run(ctx context.Context) {
 	}
 }
 
-// look calls if there is something to say: that all is well each minute, and what is broken once.
+// look calls the URL each minute while all is well, and once when something breaks or is mended. A
+// call that was not answered is made again after a minute.
 func (d *deadMan) look(ctx context.Context, now time.Time) {
 	broken := counted(d.broken(now))
 	switch {
@@ -81,7 +83,8 @@ func (d *deadMan) look(ctx context.Context, now time.Time) {
 	}
 }
 
-// counted returns the codes of what is broken, each with how often, such as "mailbox_down 2".
+// counted returns the codes of the broken promises and how often each occurs, such as
+// "mailbox_down 2".
 func counted(list []promise.Broken) string {
 	count := promise.Count(list)
 	var parts []string

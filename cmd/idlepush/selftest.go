@@ -27,10 +27,10 @@ const loopbackWait = 10 * time.Second
 type selftest struct {
 	hardships []hardship
 	maxRing   time.Duration // how long a mail may take to ring
-	spoil     func(*bench)  // in tests: called before a hardship is met; nil: it is not
+	spoil     func(*bench)  // in tests: called before each hardship; may be nil
 }
 
-// trial is what came of one hardship.
+// trial is the result of one hardship.
 type trial struct {
 	text string // if idlepush kept its promise
 	err  error
@@ -45,7 +45,7 @@ func runSelftest(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	return selftest{hardships: hardships, maxRing: maxRing}.run(ctx, stdout, stderr)
 }
 
-// run meets all hardships at once and prints a line for each. It returns errFound if idlepush broke
+// run goes through all hardships at once and prints a line for each. It returns errFound if idlepush broke
 // its promise in one; what it has logged there is written to log. It leaves nothing behind.
 func (s selftest) run(ctx context.Context, out, log io.Writer) (err error) {
 	if err := checkLoopback(); err != nil {
@@ -91,7 +91,8 @@ func checkLoopback() error {
 	return conn.Close()
 }
 
-// meet meets one hardship, with a mail before, in and after it. It returns what came of it.
+// meet goes through one hardship, with a mail before, during and after it. It returns the result as
+// text.
 func (s selftest) meet(ctx context.Context, h hardship, dir string, log io.Writer) (text string, err error) {
 	b, err := newBench(dir, h, s.maxRing, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
@@ -134,7 +135,7 @@ func (s selftest) print(out io.Writer, i int, t *trial) {
 	fmt.Fprintf(out, "%-6s  %-*s  %-*s  %s\n", verdict, name, s.hardships[i].name, does, s.hardships[i].does, text)
 }
 
-// end prints the sum, and the logs of the hardships in which idlepush broke its promise.
+// end prints the result of all hardships, and the logs of those in which idlepush broke its promise.
 func (s selftest) end(out, log io.Writer, trials []trial) error {
 	failed := 0
 	for i := range trials {

@@ -21,8 +21,8 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// bench is an idlepush of its own, between a mail server and push services that do as a hardship
-// wants.
+// bench is an idlepush of its own, between a mail server and push services that misbehave as a
+// hardship says.
 type bench struct {
 	*standIns
 
@@ -153,7 +153,8 @@ func (b *bench) register(ctx context.Context, user string) error {
 // arrive puts a new mail into the mailbox, and the server announces it.
 func (b *bench) arrive() { b.mailbox.Deliver(b.ledger.next()) }
 
-// order has the mail server do something at the next such moment. The channel is closed then.
+// order has the mail server do something when the moment comes next. The channel is closed once it
+// is done.
 func (b *bench) order(moment string, do func(*imaptest.Talk)) (done <-chan struct{}) {
 	doing := make(chan struct{})
 	b.mu.Lock()
@@ -165,7 +166,7 @@ func (b *bench) order(moment string, do func(*imaptest.Talk)) (done <-chan struc
 	return doing
 }
 
-// obey does what was ordered for the moment.
+// obey carries out the order for the moment, if there is one.
 func (b *bench) obey(t *imaptest.Talk, moment string) {
 	b.mu.Lock()
 	do := b.orders[moment]
@@ -193,7 +194,7 @@ func (b *bench) await(ctx context.Context, what string, holds func() bool) error
 	return nil
 }
 
-// ringAfter waits until an order was obeyed, and every mail rang on each phone.
+// ringAfter waits until an order was carried out, and every mail rang on each phone.
 func (b *bench) ringAfter(ctx context.Context, obeyed <-chan struct{}) error {
 	err := b.await(ctx, "idlepush waits for mail in IDLE", func() bool {
 		select {
@@ -218,7 +219,7 @@ func (b *bench) awaitRings(ctx context.Context, phones []idlepush.Device) error 
 	return err
 }
 
-// violations returns an error if a push service was asked for what it refuses.
+// violations returns an error if a push service got a push that the real one would refuse.
 func (b *bench) violations() error {
 	for _, v := range append(append(b.fcm.Violations(), b.apns.Violations()...), b.web.Violations()...) {
 		// Who starts on either side of a mark of provider tokens, 20 minutes apart, cannot know of

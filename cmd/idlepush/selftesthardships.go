@@ -17,9 +17,9 @@ import (
 // hardship is something that mail servers, push services, networks or machines do.
 type hardship struct {
 	name     string
-	does     string // what is done, in plain words
+	does     string // what happens, in plain words
 	meet     func(context.Context, *bench) error
-	interval time.Duration // of IDLE, as if it was learned before; zero: it was not
+	interval time.Duration // of IDLE, as if learned before; zero: none was
 	lies     bool          // the mail server shows new mail only to who opens the folder anew
 }
 
@@ -40,7 +40,7 @@ var hardships = []hardship{
 	{name: "NAT drop", does: "the connection falls silent, and stays open", meet: meetSilence, interval: shortInterval},
 }
 
-// meetOneMail is for what is wrong all the time.
+// meetOneMail is for a hardship that lasts all the time.
 func meetOneMail(ctx context.Context, b *bench) error {
 	b.arrive()
 	return b.awaitRings(ctx, b.phones)
@@ -108,7 +108,7 @@ func meetGoAway(ctx context.Context, b *bench) error {
 	return b.awaitRings(ctx, b.phones)
 }
 
-// meetRefusedKey ends the pause of a minute by setting the clock: others than this phone must not
+// meetRefusedKey ends the pause of a minute by setting the clock. Phones of other services must not
 // wait.
 func meetRefusedKey(ctx context.Context, b *bench) error {
 	b.apns.Fail("", pushtest.Fault{Status: http.StatusForbidden, Reason: "InvalidProviderToken"})
@@ -128,8 +128,8 @@ func meetRefusedKey(ctx context.Context, b *bench) error {
 	return b.awaitRings(ctx, b.phones)
 }
 
-// meetClockJump sets the clock back while a push waits for its next try, and then ahead, as after a
-// sleep, in which an announcement was lost.
+// meetClockJump sets the clock back while a push waits for its next try. Then it sets it ahead, as
+// after a sleep in which an announcement was lost.
 func meetClockJump(ctx context.Context, b *bench) error {
 	const jump = 8 * time.Hour
 	phone := b.only(fcm.Name)[0]

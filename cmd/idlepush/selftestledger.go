@@ -13,13 +13,13 @@ import (
 	"idlepush/watcher/imaptest"
 )
 
-// ledger is what was sent to a mailbox, and what has rung of it. Its methods may be called from
-// several goroutines.
+// ledger records which mails were sent to a mailbox, and which of them rang. Its methods may be
+// called from several goroutines.
 type ledger struct {
 	mu    sync.Mutex
 	sent  []sentMail
 	rung  []oneRing
-	heard func() // called with the next ring, once; nil: nothing is
+	heard func() // called once, at the next ring; may be nil
 }
 
 // sentMail is a mail that must ring once on each phone.
@@ -65,7 +65,7 @@ func (l *ledger) count() int {
 	return len(l.sent)
 }
 
-// ring takes in what a phone got.
+// ring records a push that a phone got.
 func (l *ledger) ring(phone idlepush.Secret, payload []byte, at time.Time) {
 	var p struct{ Kind, Subject string }
 	if json.Unmarshal(payload, &p) != nil || p.Kind != string(idlepush.KindMail) {
@@ -81,14 +81,14 @@ func (l *ledger) ring(phone idlepush.Secret, payload []byte, at time.Time) {
 	}
 }
 
-// atNextRing calls heard with the next ring, before the push service answers.
+// atNextRing has heard called at the next ring, before the push service answers.
 func (l *ledger) atNextRing(heard func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard = heard
 }
 
-// first returns how long after its arrival a mail rang on a phone, and how often it did.
+// first returns how long after its arrival a mail first rang on a phone, and how often it rang.
 func (l *ledger) first(m sentMail, phone idlepush.Device) (after time.Duration, times int) {
 	for _, r := range l.rung {
 		if r.subject != m.subject || r.phone != phone.Address {

@@ -92,7 +92,7 @@ type Delivery struct {
 	MaybeDelivered  bool          // pending: the device may show it after a try without an answer
 	Reason                        // of the last try that was no success
 	DeliveredBefore time.Time     // pending: when it came with less content; zero: it did not
-	HeldUntil       time.Time     // pending: it is held back until then; zero: it is not
+	HeldUntil       time.Time     // pending: it waits until then; zero: it is due
 	Decision        ring.Decision // the last about it; see its Code
 	Outdated        bool          // what decided was changed or taken back since
 	Receipt         receipt.Receipt

@@ -6,5 +6,5 @@ type OAuthClient struct {
 	Provider string // name in the table of providers, such as "microsoft", or "other"
 	Issuer   string // URL of the provider; only of "other", which is in no table
 	ID       string // client id
-	Secret   Secret `json:"-"` // empty: it has none, as a public client
+	Secret   Secret `json:"-"` // empty: a public client
 }

@@ -14,7 +14,7 @@ const burstWindow = time.Minute
 
 // next returns the next delivery to the device that is to be shown, with the decision about it. ok
 // is false if none is due, or if the lane was paused meanwhile. When a hold ends, one summary
-// replaces the deliveries that were held.
+// replaces the deliveries it held.
 func (d *Dispatcher) next(device string) (w registry.Work, ok bool, err error) {
 	for {
 		now := d.now()
@@ -45,7 +45,7 @@ func (d *Dispatcher) after(w registry.Work, o registry.Outcome) (next registry.W
 	now := d.now()
 	next, ok, err := d.Store.NextAfter(w, o, now)
 	if err != nil {
-		d.Log.Error("cannot read what follows in the queue of a device; writing what was sent first", "device", w.Device.ID, "err", err)
+		d.Log.Error("cannot read the next push of a device: storing the results of earlier pushes first", "device", w.Device.ID, "err", err)
 	}
 	if !ok || next.HoldEnded || now.Before(next.Pause.Until) {
 		return next, false

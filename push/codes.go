@@ -11,7 +11,7 @@ var Codes = []codes.Entry{
 	{Code: "too_many_at_once", Text: "Too many test pushes to your devices are on their way: try again in a few seconds."},
 
 	// Decisions
-	// A person reads them later, too: they say what was decided, and not what is so now.
+	// A person may read them later, so they tell of the decision in the past tense.
 	{Code: codeFolder, Text: "This device was not to be told of mail in this folder."},
 	{Code: codeMuted, Text: "It was muted.", Cases: map[string]string{
 		"mailbox": "This mailbox was muted until {until}.", "mailbox_for_ever": "This mailbox was muted.",

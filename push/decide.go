@@ -11,7 +11,7 @@ import (
 	"idlepush/ring"
 )
 
-// question is what decide is asked: how a notification rings on a device now.
+// question asks how a notification rings on a device now.
 type question struct {
 	kind    idlepush.Kind
 	account string // id
@@ -47,8 +47,8 @@ const (
 // does, quiet hours and burst-limit say when. Mail of People comes through the latter two. It rings
 // although all that no rule matches is to be silent.
 //
-// What is held is held until a time after now, and is decided again then. Until then it is not
-// given up: a mute or a rule may be taken back before.
+// A hold ends at a time after now, and then decide is called again. Until then it gives up nothing:
+// a person may take back a mute or a rule before.
 func decide(q question) ring.Decision {
 	d, passes := q.verdict()
 	if d.Verdict != ring.Not {

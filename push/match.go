@@ -152,7 +152,7 @@ func hasPerson(texts []string, name, address string) bool {
 	})
 }
 
-// hasPart reports whether one of the parts is in one of the texts, or none is asked for.
+// hasPart reports whether one of the texts contains one of the parts, or there are no parts.
 func hasPart(parts []string, texts ...string) bool {
 	return len(parts) == 0 || slices.ContainsFunc(parts, func(part string) bool {
 		return part != "" && slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, part) })

@@ -45,7 +45,7 @@ type source struct {
 	size int            // the index in sizes that this was rendered with
 }
 
-// NoSound is the sound of a message that has none.
+// NoSound is the sound of a silent message.
 const NoSound = ring.None
 
 // OnlyClears reports whether the message shows nothing, and takes notifications away. None does for

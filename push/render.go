@@ -120,8 +120,8 @@ var sizes = []messageSize{
 }
 
 // A messageSize bounds the parts of a message: texts in runes, and the number of ids to clear. from
-// also bounds the mailbox of a summary. mailbox is for what is wished of it, text for an attention,
-// and param for each of its parameters; 0: they are left out.
+// also bounds the mailbox of a summary. mailbox bounds its name in requests about it, text the text
+// of an attention, and param each of its parameters. 0 leaves the part out.
 type messageSize struct{ folder, mailbox, from, subject, preview, text, param, clear int }
 
 // maxClear bounds the ids to clear in one message. Those of one clear notification fit any service.

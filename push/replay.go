@@ -96,8 +96,8 @@ func (r *replay) endHolds(to time.Time) {
 	}
 }
 
-// endHold decides again on all that is held and has not expired. If at least two of it may be
-// shown, one summary is.
+// endHold decides again about all mails of the hold that have not expired. If at least two of them
+// may be shown, one summary is.
 func (r *replay) endHold(at time.Time) {
 	held := r.held
 	r.held = nil

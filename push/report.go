@@ -42,8 +42,8 @@ type Sent struct {
 	Service   string // see Transport.Service
 	Result    registry.Result
 	Took      time.Duration
-	// AfterMail is how long ago the mail was found, of a push that was accepted; zero: it is not of
-	// mail, or that was held back.
+	// AfterMail is the time from finding the mail to the acceptance of its push. It is zero if the
+	// push is not about mail, or a hold or pause delayed it.
 	AfterMail time.Duration
 }
 

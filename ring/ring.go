@@ -93,8 +93,8 @@ func (d Decision) IsOutdated(w Wishes, on DeviceWishes, now time.Time) bool {
 		d.By.Quiet != 0 && d.By.Quiet != on.QuietSince || d.By.Folders != 0 && d.By.Folders != on.FoldersSince
 }
 
-// WaitedUntil returns what had held the mail by a time at which the decision no longer holds it, or
-// nil if nothing had.
+// WaitedUntil returns what held the mail until a time at which the decision no longer holds it, or
+// nil.
 func (d Decision) WaitedUntil(at time.Time) *Wait {
 	if d.Verdict != Held || d.Code == "" {
 		return d.Waited
@@ -105,7 +105,7 @@ func (d Decision) WaitedUntil(at time.Time) *Wait {
 	return &Wait{d.Code, d.Since, at}
 }
 
-// StaysSilent reports whether what was decided on is silent at any time, not only for quiet hours.
+// StaysSilent reports whether the decision silences the mail for good, not only for quiet hours.
 func (d Decision) StaysSilent() bool { return d.Verdict == Silent && d.Until.IsZero() }
 
 // Shows reports whether something is shown, with or without a sound.
@@ -117,7 +117,7 @@ const (
 	RecentAge = 7 * 24 * time.Hour
 )
 
-// Mail is a mail of the last days, of which it is asked how it would have rung.
+// Mail is a mail of the last days, to find out how it would have rung.
 type Mail struct {
 	Folder string
 	UID    uint32

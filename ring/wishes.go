@@ -19,7 +19,7 @@ type Wishes struct {
 	RulesSince uint64 `json:",omitempty"` // the Revision that changed People, Rules or Otherwise
 }
 
-// None is the sound of a mailbox that has none.
+// None is the sound of a silent mailbox.
 const None = "none"
 
 // Bounds of Wishes. MaxTexts is of one field of a rule, and MaxText the runes of each.
@@ -31,7 +31,7 @@ const (
 	MaxText   = 200
 )
 
-// Rule says what is done with mail that it matches.
+// Rule has conditions, and the action for mail that meets them.
 type Rule struct {
 	If   Match
 	Then Action
@@ -54,7 +54,7 @@ type Match struct {
 	Below      int64    `json:",omitempty"` // bytes; smaller
 }
 
-// Action is what is done with a mail. The zero Action rings.
+// Action says whether a mail rings, and how much of it is shown. The zero Action rings.
 type Action struct {
 	Ring    Volume `json:",omitempty"`
 	Content string `json:",omitempty"` // the highest content level; empty: that of the device

@@ -143,7 +143,7 @@ func (d Dialer) client(a *idlepush.Account) (oauth.Client, error) {
 }
 
 // mayShowToken returns an *oauth.Error if the account has no token, or one that is not for its
-// server: whoever has it could read the mailbox.
+// server, which could read the mailbox with it.
 func (d Dialer) mayShowToken(a *idlepush.Account) error {
 	client, err := d.client(a)
 	switch {

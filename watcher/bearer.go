@@ -92,7 +92,7 @@ func (f *Failure) byToken(a *idlepush.Account, err error) *Failure {
 	return f
 }
 
-// refusesToken reports whether another access token may be taken where this one was refused.
+// refusesToken reports whether the server refused the access token, but may accept another.
 func (f *Failure) refusesToken() bool {
 	said := f.Params[codes.Case]
 	return f.Code == "login_refused" && (said == byToken || said == microsoft)

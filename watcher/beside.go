@@ -33,7 +33,8 @@ var (
 //
 // It changes nothing in the mailbox, and stores nothing. It opens a connection of its own. If the
 // host has no room for one, or refuses it, the session that runs lends its own between two waits:
-// then nothing is asked that might end it, and whether there is an attachment may be a guess.
+// then it avoids commands that might end the session, and may have to guess whether a mail has an
+// attachment.
 // It takes at most 30 s; an error is a *Failure. Recent may be called from any goroutine.
 func (p *Pool) Recent(ctx context.Context, a idlepush.Account) (mails []ring.Mail, err error) {
 	if a.Status.Ended() {

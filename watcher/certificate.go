@@ -23,8 +23,8 @@ func (d Dialer) trust(a *idlepush.Account) func(*x509.Certificate, netguard.Targ
 	}
 }
 
-// mayPin reports whether a certificate may be pinned there: where a connection need not even be
-// encrypted. So nobody is asked to trust what a stranger on the public internet shows.
+// mayPin reports whether a person may pin a certificate of that server: only if it may be reached
+// without encryption, too. So nobody needs to trust a certificate from the public internet.
 func (d Dialer) mayPin(at netguard.Target) bool {
 	at.Plain = true
 	return d.Permit.Check(at) == nil

@@ -151,8 +151,8 @@ func (x *examination) addresses(ctx context.Context) ([]netip.Addr, error) {
 type way struct {
 	family string
 	addrs  []netip.Addr // nil: the host as it is
-	conn   *wire.Conn   // nil: there is none
-	err    error        // why there is none
+	conn   *wire.Conn   // or nil
+	err    error        // why conn is nil
 	took   time.Duration
 	parts  []wire.Traced
 }

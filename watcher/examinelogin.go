@@ -8,7 +8,7 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// token returns an access token for the account, other than the refused one; empty: there is none.
+// token returns an access token for the account, other than the refused one, or "".
 func (x *examination) token(ctx context.Context, refused idlepush.Secret) idlepush.Secret {
 	began := time.Now()
 	token, _, err := x.access.get(ctx, x.account, refused)

@@ -38,7 +38,7 @@ type Failure struct {
 
 	final    bool          // only a person can help
 	personal bool          // it lies in this account, and says nothing of the host
-	tellFrom int           // the refusal from which on people are told; 0: see tellAfter
+	tellFrom int           // tell people at the nth refusal; 0: after tellAfter
 	minWait  time.Duration // the next try is not before this
 	maxWait  time.Duration // nor after this; 0: it may wait longer
 	cause    error

@@ -38,8 +38,8 @@ type fetcher struct {
 	ahead *ahead
 }
 
-// maxOldWords is how many old messages of one look have their words and attachments read where that
-// takes further commands. More of them are an import, and hardly ring one by one.
+// maxOldWords bounds for how many old messages of one look further commands read the words and
+// attachments. More old messages are an import, and hardly ring one by one.
 const maxOldWords = 5
 
 // terms are what holds for all messages of a folder in one step.

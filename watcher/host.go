@@ -43,7 +43,7 @@ type host struct {
 	failures    int           // of connections; each that succeeds halves it
 	lastFailure time.Time     // when the last of them was noted
 	quick       int           // logins in a row that were quick
-	drop        bool          // it drops what is sent with the end of an IDLE
+	drop        bool          // it drops commands that are sent together with DONE
 	down        bool          // the last could not be made
 	last        time.Time     // when the last was begun
 	healthy     chan struct{} // closed and replaced when down ends
@@ -127,17 +127,17 @@ func (h *host) distrusted() bool {
 	return distrusted(h.known, time.Now())
 }
 
-// dropsCommands notes that the server drops what is sent with the end of an IDLE.
+// dropsCommands notes that the server drops commands that are sent together with DONE.
 func (h *host) dropsCommands() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.drop {
-		h.log.Info("server drops what is sent with the end of IDLE; waiting for its answer first", "remote", h.name)
+		h.log.Info("server drops commands that are sent together with DONE: waiting for its answer first from now on", "remote", h.name)
 	}
 	h.drop = true
 }
 
-// drops reports whether the server drops what is sent with the end of an IDLE.
+// drops reports whether the server drops commands that are sent together with DONE.
 func (h *host) drops() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

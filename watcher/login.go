@@ -65,7 +65,7 @@ func (d Dialer) login(ctx context.Context, a *idlepush.Account) (*wire.Conn, err
 	return conn, nil
 }
 
-// endpoint returns where the account's server is.
+// endpoint returns the endpoint of the account's server.
 func (d Dialer) endpoint(a *idlepush.Account) wire.Endpoint {
 	return wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
 		Permit: d.Permit, TLS: d.TLS, Trust: d.trust(a), Families: d.families, Resolve: d.resolve, Dial: d.dial}

@@ -102,8 +102,7 @@ func (t *tours) judge(silent bool, found int) (distrust bool) {
 }
 
 // plan sets the time of the next tour, and returns how long changes may stay unseen until then;
-// zero if the server reports them. A server that does, or whose STATUS takes long, is asked less
-// often.
+// zero if the server reports them. If it does, or its STATUS takes long, tours are less frequent.
 func (t *tours) plan(now time.Time) (unseen time.Duration) {
 	var every time.Duration = slowTour
 	if !t.live && t.statusTook <= quickStatus {

@@ -18,7 +18,7 @@ import (
 	"idlepush/watcher/wire"
 )
 
-// maxDated is how many messages of a folder, from its end, are asked for their dates: the newest
+// maxDated bounds from how many messages at the end of a folder the dates are fetched: the newest
 // may lie before others that were moved there.
 const maxDated = 1000
 
@@ -145,7 +145,7 @@ func (l lookback) describe(ctx context.Context, list []*recentMail) error {
 		return err
 	}
 	// Last, because a list of parts that is broken may end the connection: then the guess stands,
-	// as it does where that would end the session.
+	// as it does if reading them would end the session.
 	doubted := slices.DeleteFunc(slices.Clone(list), func(m *recentMail) bool { return !m.mixed || m.recorded != "" })
 	if err := l.eachStep(ctx, doubted, l.readStructures); l.reader.conn.Cause() == nil {
 		return err
@@ -329,8 +329,8 @@ func (m *recentMail) rank() int {
 	return 0
 }
 
-// markFirst finds the first mail of each sender, where the store does not know the mail. A sender
-// whom the store knows wrote before, unless a later mail of theirs was the first that it saw.
+// markFirst finds the first mail of each sender among the mails that the store does not know. A
+// sender whom the store knows wrote before, unless a later mail of theirs was the first that it saw.
 func (l lookback) markFirst(list []*recentMail) error {
 	later := make(map[string]bool)
 	for _, m := range list {

@@ -158,13 +158,13 @@ type refusals struct {
 	since time.Time // when the first came
 	again time.Time // when the login is tried again; zero: that does not wait for a refusal
 	told  bool      // the account is in attention
-	soon  bool      // people are told even before tellAfter
+	soon  bool      // tell people before tellAfter
 
 	reason idlepush.Reason // of the last
 }
 
 const (
-	// tellAfter is how long a login must be refused before its people are told.
+	// tellAfter is how long a server must refuse the login before idlepush tells its people.
 	tellAfter = time.Hour
 
 	// After the first three, a refused login is tried again every usualLoginWait for a week, and

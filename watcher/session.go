@@ -133,7 +133,7 @@ func (s *session) work(ctx context.Context) error {
 }
 
 // lend lends the connection to those who wait for it, and reports whether it did. They may have
-// opened any folder: the next look opens its own anew, and finds what has come meanwhile.
+// opened any folder: the next look opens its own anew, and finds the mail since.
 func (s *session) lend() bool {
 	loans := s.asker.takeLoans()
 	for _, use := range loans {
@@ -336,8 +336,8 @@ func (s *session) waited(ctx context.Context, err error) error {
 }
 
 // stale reports whether a folder in which IDLE has reported nothing is to be opened anew: some
-// servers show new messages only then. One whose IDLE has reported mail, and never missed any
-// since, is asked in the open folder meanwhile.
+// servers show new messages only then. If IDLE has reported mail, and never missed any since, a
+// look in the open folder is enough.
 func (s *session) stale() bool {
 	age := time.Since(s.reader.opened)
 	return s.host.distrusted() || age >= s.waiter.longest*9/10 && (!s.host.reports() || age >= openAnew)

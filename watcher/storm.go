@@ -20,8 +20,8 @@ const (
 )
 
 // storm is many sessions that begin together, as at the start of the program. Their handshakes and
-// logins take several times the memory of sessions that wait, which the runtime gives back to the
-// system only slowly. So it bounds how many log in at once, and tells when it is over.
+// logins take several times the memory of sessions that wait, and the runtime returns it to the
+// system only slowly. storm bounds how many log in at once, and tells when all have.
 type storm struct {
 	entering chan struct{} // one value for each login that counts
 	over     *time.Timer   // fires when the storm is over

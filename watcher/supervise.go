@@ -289,9 +289,9 @@ func (s *supervisor) wait(end ended, f *Failure, refused bool) time.Duration {
 	return wait
 }
 
-// tell has the state say that a person must act, if the login has been refused for long and has not
-// worked since, or if that is to be told soon. Other trouble soon after the start or a sleep does
-// not show that.
+// tell sets the state that a person must act, if the server has refused the login for long without
+// accepting one since, or if the refusal is one to tell soon. Other trouble soon after the start or
+// a sleep does not show that.
 func (s *supervisor) tell(refused bool) {
 	if !refused && s.wall().Sub(s.awake) < tellAfter {
 		return

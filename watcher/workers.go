@@ -12,7 +12,7 @@ type workers struct {
 	running sync.WaitGroup
 }
 
-// maxIdleWorkers is how many workers are kept for what comes next.
+// maxIdleWorkers bounds how many workers wait for the next job.
 const maxIdleWorkers = 32
 
 type worker struct {

@@ -43,8 +43,8 @@ func (o *webAuthnJSON) UnmarshalJSON(text []byte) error {
 	return (*json.RawMessage)(o).UnmarshalJSON(text)
 }
 
-// ceremony is what Web Authentication calls so: a passkey is to be made or used, and its
-// authenticator was asked to sign a challenge.
+// ceremony is a registration or authentication ceremony of Web Authentication, whose challenge an
+// authenticator is to sign.
 type ceremony struct {
 	site   *webauthn.WebAuthn
 	data   webauthn.SessionData
@@ -78,7 +78,7 @@ func (l *ceremonies) add(c *ceremony) {
 	l.list = append(l.list[max(0, len(l.list)+1-maxCeremonies):], c)
 }
 
-// take removes and returns the ceremony of the challenge. It returns nil if the holder has none.
+// take removes and returns the holder's ceremony with that challenge, or nil.
 func (l *ceremonies) take(challenge, holder string, now time.Time) *ceremony {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -69,9 +69,9 @@ type MailConfig struct {
 	// error is logged and answered with 500.
 	Check func(ctx context.Context, a idlepush.Account) (Check, error)
 
-	// Discover looks for the settings of a mail address, for at most 5 s. With a host it asks
-	// nobody, and returns what is known of that server. It returns ErrAddress if email is not an
-	// address.
+	// Discover looks for the settings of a mail address, for at most 5 s. With a host it makes no
+	// request, and returns the settings that are known for that server. It returns ErrAddress if
+	// email is not an address.
 	Discover func(ctx context.Context, email, host string) (Discovery, error)
 
 	// Examine goes the way of a session to the mailbox of an account, and returns each step. ctx
@@ -113,7 +113,7 @@ type OAuthConfig struct {
 
 // SignIn is a sign-in at a provider that has begun.
 type SignIn struct {
-	URL      string    // where the person signs in
+	URL      string    // of the page on which the person signs in
 	UserCode string    // what the person enters there; empty: the browser comes back by itself
 	Expires  time.Time // of UserCode
 

@@ -36,7 +36,7 @@ func (b newConsent) mailbox() Mailbox {
 }
 
 // consentView is a consent as its person sees it. It never has a token. The mailbox is the one that
-// was asked for, and that the sign-in must open.
+// the sign-in must open.
 type consentView struct {
 	ID       string    `json:"id"`
 	State    string    `json:"state" enum:"waiting,ready,failed" doc:"waiting for the person or the provider; ready to be used by POST /accounts or PATCH /accounts/{id}"`
@@ -93,8 +93,7 @@ func (h *consentHandlers) run(ctx context.Context) {
 	}
 }
 
-// finish gets the tokens of a consent, and tries them: only the mailbox that was asked for makes it
-// ready.
+// finish gets the tokens of a consent, and tries them: they must open the mailbox of the consent.
 func (h *consentHandlers) finish(ctx context.Context, w work) {
 	c := w.of
 	ctx, stop := context.WithCancel(ctx)
@@ -218,8 +217,8 @@ func (h *consentHandlers) requireClient(c caller, provider string) error {
 	return p.with("provider", h.clients.title(provider))
 }
 
-// redirectFor returns where the provider is to send the browser of the session, or "" if the person
-// enters a code. It returns a problem if the flow is not possible.
+// redirectFor returns the URL to which the provider is to redirect the browser of the session, or
+// "" if the person enters a code. It returns a problem if the flow is not possible.
 func (h *consentHandlers) redirectFor(c caller, flow, provider string) (string, error) {
 	at := h.publicURL()
 	switch {

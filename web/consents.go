@@ -36,14 +36,14 @@ type consent struct {
 	secret  string           // the state of RFC 6749 section 4.1.1; empty: the person enters a code
 	user    string           // the person who began it
 	by      string           // the session or token in which
-	mailbox idlepush.Account // what was asked for; with an ID if that account is there
+	mailbox idlepush.Account // that the sign-in must open; without an ID for a new account
 	signIn  SignIn
 
 	// consents.mu guards the rest.
 	state    consentState
 	expires  time.Time
 	answered bool               // the person's browser has come back
-	stop     context.CancelFunc // ends what goes on for it; nil: nothing does
+	stop     context.CancelFunc // ends its requests to the provider; nil: it has none
 	refresh  idlepush.Secret    // once it is ready
 	check    Check              // once it is ready
 	wrong    *CheckError        // once it has failed
@@ -55,8 +55,8 @@ var errNoConsent = errors.New("no such consent")
 // errOtherSession reports that another session has begun the consent.
 var errOtherSession = errors.New("the consent was begun by another session")
 
-// consents holds those that are not used yet. It forgets the oldest of too many, so that nobody is
-// kept out by what was begun and left.
+// consents holds those that are not used yet. It forgets the oldest of too many, so that abandoned
+// ones keep nobody out.
 type consents struct {
 	mu   sync.Mutex
 	list []*consent // oldest first
@@ -92,7 +92,7 @@ func (l *consents) dropFirst(of func(*consent) bool) {
 	l.drop(func(c *consent) bool { return c == first })
 }
 
-// drop removes consents, and ends what goes on for them.
+// drop removes consents, and ends their requests.
 func (l *consents) drop(which func(*consent) bool) {
 	l.list = slices.DeleteFunc(l.list, func(c *consent) bool {
 		gone := which(c)
@@ -179,7 +179,7 @@ func (l *consents) begin(c *consent, stop context.CancelFunc) (until time.Time, 
 	return c.expires, nil
 }
 
-// settle notes what came of a consent: it is ready, or else what was wrong.
+// settle notes that a consent is ready, or what is wrong with it.
 func (l *consents) settle(c *consent, refresh idlepush.Secret, check Check, wrong *CheckError, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

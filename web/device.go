@@ -32,7 +32,7 @@ type Device struct {
 	params map[string]string // of the transport, by field
 }
 
-// holds is what is held back for a device.
+// holds counts the mails that wait for a device, and says until when.
 type holds struct {
 	Until time.Time  `json:"until" doc:"When all of it will have been decided again"`
 	Count int        `json:"count" doc:"Number of mails and of what else needs attention"`
@@ -140,7 +140,7 @@ func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane, held
 	return out, err
 }
 
-// view returns the device with the pause of its lane, and with what is held back for it.
+// view returns the device with the pause of its lane, and with the mails that wait for it.
 func (h *deviceHandlers) view(d idlepush.Device) (Device, error) {
 	views, err := h.views([]idlepush.Device{d})
 	return views[d.ID], err

@@ -6,7 +6,7 @@ import (
 	"idlepush/codes"
 )
 
-// examination is what was found on the way to a mailbox.
+// examination is the result of each step on the way to a mailbox.
 type examination struct {
 	Steps []examinedStep `json:"steps" doc:"In their order, each after the one before; one that is wrong may be the last"`
 }

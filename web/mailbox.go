@@ -40,7 +40,7 @@ type certificate struct {
 	Issuer      string    `json:"issuer" doc:"Distinguished name of who signed it; the subject, if it is self-signed"`
 }
 
-// certificateOf returns the certificate for an answer, or nil if there is none.
+// certificateOf returns the certificate for an answer, or nil.
 func certificateOf(c *idlepush.Certificate) *certificate {
 	if c == nil {
 		return nil

@@ -115,7 +115,7 @@ func (h *userHandlers) patchMe(ctx context.Context, c caller, in *body[mePatch])
 }
 
 // checkName replaces the name of a user by the one to store; see cleantext.Name. It returns a
-// FieldError if there is none, but not for an empty name.
+// FieldError if that would be empty, unless the name already was.
 func checkName(name *string) error {
 	if *name == "" {
 		return nil
@@ -128,8 +128,8 @@ func checkName(name *string) error {
 	return nil
 }
 
-// labelOf returns what is stored of the name of a device or token, see cleantext.Label. It is empty
-// for none, and for one with control characters, which nobody types.
+// labelOf returns the label to store for the name of a device or token; see cleantext.Label. It is
+// empty for an empty name, and for one with control characters, which nobody types.
 func labelOf(name string) string {
 	if label, ok := cleantext.Label(name); ok && !strings.ContainsFunc(name, unicode.IsControl) {
 		return label

@@ -65,7 +65,7 @@ type Delivery struct {
 	Decision *decision         `json:"decision,omitempty" doc:"How it rings on the device, as it was decided last; absent: nothing asks for anything else than to ring, or that was not decided yet"`
 }
 
-// decision is what was decided about a notification on a device.
+// decision says how a notification rings on a device, and why.
 type decision struct {
 	Verdict  string            `json:"verdict" enum:"now,held,silent,not" doc:"now: it rings; held: it waits; silent: it is shown without a sound; not: it is not shown"`
 	Until    time.Time         `json:"until,omitzero" doc:"held: when it is decided again; otherwise when the quiet hours or the mute end that decided; absent: they do not"`
@@ -126,8 +126,8 @@ func (h *notificationHandlers) historyView(c caller) (v historyView, err error) 
 }
 
 // seen returns what the caller may see of a notification, and whether that is anything. A token of
-// device scope sees what its device was told, at the content level of that and of the rule that
-// decided, as long as the mailbox is to notify the device.
+// device scope sees what its device got, at the content level of the device and of the rule that
+// decided. It does so as long as the mailbox is to notify the device.
 func (v historyView) seen(n idlepush.Notification) (idlepush.Notification, bool) {
 	if !v.only {
 		return n, true
@@ -205,7 +205,7 @@ func (h *notificationHandlers) listNotifications(_ context.Context, c caller, in
 	return &body[List[Notification]]{list}, nil
 }
 
-// find returns the notifications that are asked for, and the next of a page.
+// find returns the requested notifications, and the cursor of the next page.
 func (h *notificationHandlers) find(c caller, in notificationsOf, now time.Time) (found []idlepush.Notification, next string, err error) {
 	if len(in.IDs) > 0 {
 		found, err = h.history.Some(c.user.ID, in.IDs, now)

@@ -151,8 +151,8 @@ func (h *passkeyHandlers) logIn(_ context.Context, c caller, in *body[passkeyLog
 }
 
 // proof returns the proof of a request: the password, whose limit it counts, or the use of a
-// passkey of the caller. field is where the request has the passkey. The caller calls done when the
-// store has checked it.
+// passkey of the caller. field is the field of the request with the passkey. The caller calls
+// done when the store has checked it.
 func (h *passkeyHandlers) proof(ctx context.Context, c caller, password string, passkey webAuthnJSON, field string) (p registry.Proof, done func(), err error) {
 	if passkey == nil {
 		done, err := h.limits.allowPassword(ctx, c, c.user.Name)

@@ -12,8 +12,8 @@ import (
 	"idlepush/codes"
 )
 
-// commonText has common passwords and what they are made of, one on a line, after a comment that
-// says where they are from.
+// commonText has common passwords and the words they are made of, one on a line, after a comment
+// that names their source.
 //
 //go:embed common.txt
 var commonText string

@@ -14,7 +14,7 @@ import (
 	"idlepush/ring"
 )
 
-// deviceWishes are what is wished of one device.
+// deviceWishes are the wishes of one device: when it is quiet, and what does not notify it.
 type deviceWishes struct {
 	Revision uint64              `json:"revision" doc:"Changes with every edit; 0: there was none. A change names the one that it has seen"`
 	Quiet    *quiet              `json:"quiet,omitempty" doc:"Its quiet hours; absent: none"`
@@ -67,8 +67,7 @@ func (h *wishHandlers) putDeviceWishes(_ context.Context, c caller, in *edit[dev
 	return &body[deviceWishes]{deviceWishesOf(w, seen)}, err
 }
 
-// wishesOn returns a device of the caller, what is wished of it, and the mailboxes that its user
-// sees, by id.
+// wishesOn returns a device of the caller, its wishes, and the mailboxes that its user sees, by id.
 func (h *wishHandlers) wishesOn(c caller, id string) (d idlepush.Device, w ring.DeviceWishes, seen map[string]idlepush.Account, err error) {
 	if d, err = h.devices.ownDevice(c, id); err != nil {
 		return d, w, nil, err
@@ -196,8 +195,8 @@ func (q quiet) quiet(at string) (out ring.Quiet, f faults) {
 // caseWholeDays is for quiet hours that last too long, of which some end when they begin.
 const caseWholeDays = "whole_days"
 
-// maxHold is how many hours mail can be held back without a break. It expires after three days, and
-// its phone may need some of them.
+// maxHold bounds for how many hours without a break mail may wait. Mail expires after three days,
+// and its phone may need some of them.
 const maxHold = 64
 
 // longest returns how many minutes quiet hours last without a break, at most a week.
@@ -238,7 +237,7 @@ func isZone(name string) bool {
 	return err == nil
 }
 
-// minutesOf returns the minutes since midnight of a time of day, or -1 if it is none.
+// minutesOf returns the minutes since midnight of a time of day, or -1 if the text is no such time.
 func minutesOf(text string) int {
 	t, err := time.Parse("15:04", text)
 	if err != nil || len(text) != len("15:04") {

@@ -11,7 +11,7 @@ import (
 	"idlepush/registry"
 )
 
-// consentPage is the view of the page that shows what comes of a consent; its id follows.
+// consentPage is the view of the page that shows a consent; its id follows.
 const consentPage = "/#/sign-in/"
 
 // sorryPage says why a browser that comes from a provider gets no further: %s is the sentence, as

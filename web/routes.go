@@ -128,7 +128,7 @@ func (s *Server) routes(h *handlers, c Config) {
 	servePage(s.mux)
 }
 
-// deviceRoutes adds the routes about devices, and what they were told.
+// deviceRoutes adds the routes about devices and their notifications.
 func (s *Server) deviceRoutes(h *handlers) {
 	add(s, route{device | full | given | admin, "GET /devices", "listDevices", 200, "Own devices, newest first; with a token of device scope the one that it registered"}, h.devices.listDevices)
 	add(s, route{device | full | admin, "POST /devices", "createDevice", 201, "Register a device after one proving push; a known address is the same device (200). A token of device scope registers one"}, h.devices.createDevice)

@@ -41,8 +41,8 @@ type stateHandlers struct {
 	codes    codes.Table
 }
 
-// getState returns the state of what is the caller's. The admin token has nothing of its own: it
-// sees what concerns everybody, and counts of all.
+// getState returns the state of the caller's mailboxes and devices. The admin token has none: it
+// sees the broken promises that concern everybody, and counts of all.
 func (h *stateHandlers) getState(_ context.Context, c caller, _ *struct{}) (*body[state], error) {
 	out := state{Broken: []brokenPromise{}}
 	for _, b := range h.broken() {

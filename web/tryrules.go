@@ -13,7 +13,7 @@ import (
 	"idlepush/ring"
 )
 
-// trial has wishes to try in the place of those that are stored.
+// trial has wishes to try instead of the stored ones.
 type trial struct {
 	People    []string         `json:"people,omitempty" maxItems:"200" minLength:"1" maxLength:"254" doc:"As in the wishes of the account; absent: as they are"`
 	Rules     []rule           `json:"rules,omitempty" maxItems:"50" doc:"As in the wishes of the account; absent: as they are"`
@@ -176,7 +176,7 @@ func (h *wishHandlers) recent(ctx context.Context, c caller, a idlepush.Account,
 }
 
 // tried returns the answer, newest mail first. It shows no more of a mail than a device of the
-// person may be told.
+// person may show.
 func (h *wishHandlers) tried(mails []ring.Mail, all []replayed, since time.Time) triedWeek {
 	out := triedWeek{since.UTC(), []triedMail{}, []triedDevice{}}
 	subjects := len(all) == 0

@@ -26,7 +26,7 @@ type mutedWishes struct {
 	Mutes []mute `json:"mutes" doc:"Those that have not ended"`
 }
 
-// rule says what is done with mail that it matches.
+// rule has conditions, and the action for mail that meets them.
 type rule struct {
 	If   match  `json:"if" doc:"All that is given must hold; at least one"`
 	Then action `json:"then"`
@@ -48,7 +48,7 @@ type match struct {
 	Below      int64    `json:"below,omitempty" minimum:"1" maximum:"1000000000000" doc:"Smaller than this, in bytes"`
 }
 
-// action is what is done with a mail.
+// action says whether a mail rings, and how much of it is shown.
 type action struct {
 	Ring    string `json:"ring" enum:"ring,loud,silent,not" doc:"ring: as usual; loud: through quiet hours and bursts, and the quiet of the phone where it lets us; silent: shown without a sound; not: not shown"`
 	Content string `json:"content,omitempty" enum:"wake,sender,subject,preview" doc:"The highest content level of its notification; absent: that of the device"`

@@ -51,9 +51,9 @@ func peopleOf(texts []string) (people []string, f faults) {
 	return people, f
 }
 
-// senderOf returns a mail address, or a domain that begins with @, in lower case. The text may be
-// one with a name before it, as mail programs copy it: Berta Baum <berta@example.org>. It returns
-// "" if the text is none of these.
+// senderOf returns a mail address, or a domain that begins with @, in lower case. The text may
+// begin with a name, as mail programs copy it: Berta Baum <berta@example.org>. It returns "" for
+// any other text.
 func senderOf(text string) (sender string, isAddress bool) {
 	sender = strings.ToLower(strings.TrimSpace(text))
 	if inside, closed := strings.CutSuffix(sender, ">"); closed {

@@ -35,8 +35,8 @@ type incomingServer struct {
 	Authentication []string `xml:"authentication"`
 }
 
-// decode reads a file as it was meant: all that matters in it is ASCII. So a wrong encoding is no
-// fault, and neither are entities that are not declared. It expands none.
+// decode is lenient, because all that matters in a file is ASCII: it accepts a wrong encoding and
+// undeclared entities. It expands no entities.
 func decode(file []byte) (config clientConfig, err error) {
 	if text, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), file); err == nil { // UTF-16
 		file = text

@@ -46,7 +46,7 @@ const (
 	Named      Source = "named"
 )
 
-// Sources are all sources that are asked, best first.
+// Sources are all sources, best first.
 var Sources = []Source{Table, Autoconfig, WellKnown, ISPDB, MX, SRV, Guess}
 
 // The ways to log in of Settings.Auth.
@@ -100,8 +100,8 @@ type Finder struct {
 	HasClient func(provider string) bool
 
 	// TokensFor returns the provider whose tokens are for a mail server: one of package oauth, or
-	// the URL of an issuer where an admin has registered this server; empty: there is none. Nil:
-	// there are none.
+	// the URL of an issuer at which an admin has registered this server. It returns "" if there
+	// is no such provider, as does a nil TokensFor.
 	TokensFor func(host string) string
 
 	// Seams for tests: nil dials what Permit permits, and believes the certificates that the system
@@ -227,8 +227,8 @@ func (f *Finder) ask(ctx context.Context, email, domain string) map[Source]found
 	return said
 }
 
-// settled reports whether a source has given settings, or a provider that has none, and all better
-// ones have answered.
+// settled reports whether a source has found settings, or a provider without IMAP, and all better
+// sources have answered.
 func settled(said map[Source]found) bool {
 	for _, source := range Sources {
 		got, answered := said[source]

@@ -15,7 +15,7 @@ import (
 // ispdb is Thunderbird's list of providers, by domain.
 const ispdb = "https://autoconfig.thunderbird.net/v1.1/"
 
-// receiver returns the most preferred server that takes the domain's mail; empty: there is none.
+// receiver returns the most preferred MX of the domain, or "".
 func (f *Finder) receiver(ctx context.Context, domain string) string {
 	list, err := f.Resolver.LookupMX(ctx, domain)
 	if err != nil || len(list) == 0 {

@@ -29,15 +29,15 @@ var signIns = []signIn{
 }
 
 // oauthConfig is what matters of the element oAuth2 of a configuration file. Its URLs are not read:
-// a file may say who gives tokens, but not where the password is to be typed. Neither are its
-// scopes: the issuer names its own.
+// a file may name the issuer, but not the page on which people type their password. Its scopes are
+// not read either: the issuer names its own.
 type oauthConfig struct {
 	Issuer string `xml:"issuer"`
 }
 
-// issuer returns the issuer for Settings; empty: there is none that can be used. A provider of
-// signIns is none here, because its tokens are for its own servers, which the table has: a
-// stranger's server must not get them.
+// issuer returns the issuer for Settings, or "" if there is no usable one. It ignores providers of
+// signIns: their tokens are for their own servers, which the table has, and must not go to a
+// stranger's server.
 func (c oauthConfig) issuer() string {
 	issuer := issuerURL(strings.TrimSpace(c.Issuer))
 	if signInAt(issuer) != nil {
@@ -75,8 +75,8 @@ func signInAt(issuer string) *signIn {
 	return nil
 }
 
-// addSignIn sets how one logs in at a server of the table, and where people sign in to any other:
-// where the tokens for it are from, whatever a file says. It sets whether they can.
+// addSignIn sets how to log in at a server of the table, and at which provider people sign in to
+// any other server: the one that issues its tokens, whatever a file says. It sets whether they can.
 func (f *Finder) addSignIn(s *Settings) {
 	p, oauth := f.providerAt(s.Host), f.tokensFor(s.Host)
 	switch {

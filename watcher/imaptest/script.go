@@ -1,5 +1,5 @@
-// Package imaptest has an IMAP server for the tests and the selftest. [Script] does as it is told,
-// and can misbehave; it runs in a synctest bubble.
+// Package imaptest has an IMAP server for the tests and the selftest. A [Script] can misbehave in
+// many ways. It runs in a synctest bubble.
 package imaptest
 
 import (
@@ -29,7 +29,7 @@ type Script struct {
 	User, Password string
 
 	// Opens reports whether a token that XOAUTH2 or OAUTHBEARER bring opens the mailbox of the
-	// user; nil: each does. Reason is what is said before one is refused, as JSON; empty: nothing.
+	// user; nil: each does. Reason is the JSON that the server sends before it refuses one, or "".
 	Opens  func(user, token string) bool
 	Reason string
 

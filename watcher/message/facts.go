@@ -14,7 +14,7 @@ import (
 
 // Bounds of facts.
 const (
-	addressBytes = 320 // an address that is longer is none (RFC 5321 section 4.5.3.1)
+	addressBytes = 320 // a longer one is no address (RFC 5321 section 4.5.3.1)
 	listRunes    = 255 // RFC 2919 section 2
 )
 

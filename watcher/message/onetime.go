@@ -141,7 +141,7 @@ func fold(text string) string {
 	}, norm.NFD.String(text)))
 }
 
-// candidate is what has the form of a code: some fields of a line.
+// candidate is a run of fields of a line that has the form of a code.
 type candidate struct {
 	code     string
 	line     []field

@@ -29,8 +29,8 @@ var (
 		authentification unique acces d'acces validation verificacion seguridad acceso autenticacion uso sesion`)
 	passwords = setOf("password passwort kennwort passe contrasena")
 	onces     = setOf("one-time once single-use onetime time einmalig einmaliges unique uso temporary temporares")
-	// What else shows that a mail is about a sign-in: people are told to keep the code, or how long
-	// it is valid.
+	// Words that also show that a mail is about a sign-in: it tells people not to share the code,
+	// or how long it is valid.
 	signInWords = setOf(`verify verification verifying sign signing log login sign-in log-in expire expires expiring valid share
 		sharing confirm identity password authentication continue anmelden anmeldung einloggen verifizieren gultig gilt ablauft
 		weitergeben weiter teilen bestatigen bestatige identitat passwort connecter connectez connexion expire valable partagez

@@ -15,7 +15,7 @@ import (
 // 3.2).
 type answer struct {
 	status int
-	after  time.Duration // how long the provider does not want to be asked again
+	after  time.Duration // how long to wait before the next request
 	json   bool          // it was a JSON object
 
 	Access    string `json:"access_token"`
@@ -128,7 +128,7 @@ func (a answer) said() string {
 	return a.Error
 }
 
-// aadsts returns Microsoft's number of the error, 0 if there is none.
+// aadsts returns Microsoft's number of the error, or 0.
 func (a answer) aadsts() int {
 	for _, n := range a.Numbers {
 		if n >= 1000 && n < 1e8 {

@@ -16,7 +16,7 @@ import (
 type Client struct {
 	Provider Provider
 	ID       string
-	Secret   idlepush.Secret // empty: a public client, which has none
+	Secret   idlepush.Secret // empty: a public client
 	HTTP     *http.Client    // as NewHTTP makes it; nil: one that reaches the public internet only
 }
 
@@ -107,7 +107,7 @@ func (c Client) token(ctx context.Context, what asked, form url.Values) (Token, 
 }
 
 // usable reports whether text may be a token: RFC 6749 appendix A.12 allows the visible characters
-// of ASCII and the space. Others would change the meaning of what is sent to a mail server.
+// of ASCII and the space. Others would change the meaning of the command to a mail server.
 func usable(text string) bool {
 	for _, r := range []byte(text) {
 		if r < 0x20 || r > 0x7e {

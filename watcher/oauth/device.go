@@ -15,7 +15,7 @@ type Device struct {
 	Code     idlepush.Secret
 	UserCode string // what the person enters
 	URL      string // where
-	// Complete is a URL that has the code in it; empty: there is none.
+	// Complete is a URL with the code in it, or "".
 	Complete string
 	Interval time.Duration // between two questions whether it was entered
 	Expires  time.Time

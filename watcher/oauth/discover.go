@@ -73,8 +73,8 @@ func (d *Discoverer) Discover(ctx context.Context, issuer string) (Provider, err
 	return p, nil
 }
 
-// metadata reads the metadata from the first address that has any. What other addresses answer
-// counts only if there is none: many servers send strangers to a login page.
+// metadata reads the metadata from the first address that has any. Only if no address has, do the
+// other answers count: many servers send strangers to a login page.
 func (d *Discoverer) metadata(ctx context.Context, issuer url.URL) (metadata, error) {
 	failed := errNoMetadata
 	for _, address := range addresses(issuer) {

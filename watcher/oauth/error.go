@@ -41,8 +41,8 @@ func (p Provider) failure(code codes.Code, remedy Remedy) *Error {
 	return &Error{Reason: idlepush.Reason{Code: code, Params: map[string]string{"provider": p.Title}}, Remedy: remedy}
 }
 
-// to returns the Error in the words for what was asked. A person who is waiting must try again;
-// nothing else does.
+// to returns the Error in the words for that request. A person who is waiting must try again; all
+// other requests are repeated.
 func (e *Error) to(what asked) *Error {
 	if e.Remedy == Retry && what != asksRefresh {
 		e.Reason = e.With(codes.Case, personWaits)

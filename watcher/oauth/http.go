@@ -31,7 +31,7 @@ func NewHTTP(permit netguard.Permit, roots *x509.CertPool) *http.Client {
 		DialContext:            netguard.Guard(net.Dialer{Timeout: within}, permit, false),
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    within,
-		DisableKeepAlives:      true, // a token is asked for about once an hour
+		DisableKeepAlives:      true, // there is about one request an hour
 		MaxResponseHeaderBytes: 16 << 10,
 		DisableCompression:     true, // so that maxAnswer bounds the bytes that are sent
 	}}

@@ -91,7 +91,7 @@ var byError = map[string]verdict{
 
 // byNumber are the errors of Microsoft that say more than their names do.
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes warns that the numbers
-// change, so whatever is not here is judged by its name. 9002327, 9002331 and 9002346 are not on
+// change, so all other errors are judged by their names. 9002327, 9002331 and 9002346 are not on
 // that page; programs on GitHub quote their texts.
 var byNumber = []struct {
 	verdict

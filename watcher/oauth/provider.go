@@ -16,7 +16,7 @@ type Provider struct {
 	Name      string // in the table of providers, such as "microsoft"; of another: its issuer
 	Title     string // for people, such as "Microsoft"
 	Issuer    string // a URL (RFC 8414 section 2)
-	AuthURL   string // where a person consents
+	AuthURL   string // of the page on which people consent
 	TokenURL  string
 	DeviceURL string // empty: it has no device code for mail
 	// Scopes are those of mail and of a refresh token.
@@ -56,7 +56,7 @@ func (p Provider) Serves(host string) bool {
 	return host == own || registered(host) != "" && registered(host) == registered(own)
 }
 
-// registered returns the domain below which a host's owner may name hosts; empty: there is none.
+// registered returns the domain below which a host's owner may name hosts, or "".
 func registered(host string) string {
 	if net.ParseIP(host) != nil {
 		return ""

@@ -21,8 +21,8 @@ var table = []Provider{
 		Example:   "6731de76-14a6-49ae-97bc-6eba6914391e",
 	},
 	// https://developers.google.com/identity/protocols/oauth2/web-server: only access_type=offline
-	// gives a refresh token, and after the first consent only prompt=consent does again. The device
-	// code cannot grant this scope (limited-input-device#allowedscopes).
+	// brings a refresh token, and after the first consent only prompt=consent does again. The
+	// device code cannot grant this scope (limited-input-device#allowedscopes).
 	// https://developers.google.com/workspace/gmail/imap/xoauth2-protocol names the scope.
 	{
 		Name: "google", Title: "Google",
@@ -63,7 +63,7 @@ var table = []Provider{
 		Hosts:    []string{"imap.fastmail.com"},
 	},
 	// https://yandex.com/dev/id/doc/en/codes/code-url. Access tokens live for months, and a refresh
-	// may give the same one again. Its device code is not that of RFC 8628.
+	// may return the same one again. Its device code is not that of RFC 8628.
 	{
 		Name: "yandex", Title: "Yandex",
 		Issuer:   "https://oauth.yandex.com",

@@ -21,9 +21,9 @@ type Ahead struct {
 	probe string // the tag of a NOOP that waits for its answer; empty: none does
 }
 
-// ErrDropped is the Err of an Ahead that the server has dropped: some forget what comes together
-// with the end of an IDLE. The connection works.
-var ErrDropped = errors.New("the server drops what is sent with the end of an IDLE")
+// ErrDropped is the Err of an Ahead that the server has dropped: some servers forget commands that
+// come together with DONE. The connection works.
+var ErrDropped = errors.New("the server drops commands that are sent together with DONE")
 
 // dropsAfter is how long an Ahead is waited for before a NOOP shows whether the server has it.
 const dropsAfter = 5 * time.Second

@@ -80,7 +80,7 @@ func (c *Conn) fetch(set, items string, got *fetched, timeout time.Duration) err
 // of them is its UID.
 type fetched struct {
 	asked       map[imap.UID]bool
-	from        imap.UID // all from here on are asked for; 0: none but those in asked
+	from        imap.UID // of the first requested; 0: only those in asked are requested
 	order       []*Mail
 	bySeq       map[uint32]*Mail // by the number that a message had before any was expunged
 	expunged    []uint32         // such numbers, in order
@@ -144,7 +144,7 @@ func (f *fetched) original(seq uint32) uint32 {
 
 func (f *fetched) asks(uid imap.UID) bool { return f.asked[uid] || f.from > 0 && uid >= f.from }
 
-// mails returns the messages that were asked for, each once.
+// mails returns the requested messages, each once.
 func (f *fetched) mails() []Mail {
 	var list []Mail
 	at := make(map[imap.UID]int)

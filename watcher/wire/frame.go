@@ -161,7 +161,7 @@ func (f *framer) readBuffer() []byte {
 	return f.buf[len(f.buf):cap(f.buf)]
 }
 
-// release gives the buffer back if nothing is in it.
+// release drops the buffer if it is empty, so that a connection that waits needs less memory.
 func (f *framer) release() {
 	if f.buffered() == 0 {
 		f.buf, f.start, f.pos, f.seen = nil, 0, 0, 0

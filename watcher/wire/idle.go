@@ -26,14 +26,14 @@ func (c *Conn) Idle(refresh, timeout time.Duration, options IdleOptions) (News, 
 	do(func() { more, err = c.beginIdle(refresh, timeout, options) })
 	for more && err == nil {
 		c.await()
-		do(func() { more, err = c.heed() })
+		do(func() { more, err = c.readNews() })
 	}
 	do(func() { err = c.endIdle(err, timeout) })
 	return c.News(), err
 }
 
-// IdleOptions are which news end IDLE only after a time, in which more of it may come, and what is
-// fetched with its end.
+// IdleOptions say which news end IDLE only after a time, so that more can come, and which messages
+// to fetch together with DONE.
 type IdleOptions struct {
 	Flags  time.Duration // flags of any folder, and messages expunged; 0: they do not end IDLE
 	Others time.Duration // STATUS of other folders; 0: it ends IDLE at once
@@ -67,7 +67,7 @@ func (c *Conn) beginIdle(refresh, timeout time.Duration, options IdleOptions) (m
 	}
 	c.idling.before, c.idling.settled, c.idling.reads = c.News(), time.Now().Add(settles), longAgo
 	c.setIdle(true)
-	return c.heed()
+	return c.readNews()
 }
 
 // sendIdle sends IDLE and waits for "+".
@@ -101,8 +101,8 @@ func (c *Conn) await() {
 	c.idling.reads = c.link.await(c.idleUntil())
 }
 
-// heed reads what has come, and reports whether to go on waiting.
-func (c *Conn) heed() (more bool, err error) {
+// readNews reads the responses so far, and reports whether to go on waiting.
+func (c *Conn) readNews() (more bool, err error) {
 	w := &c.idling
 	for w.goesOn(c.News()) {
 		r, err := c.next(sooner(w.reads, c.idleUntil()))
@@ -139,7 +139,7 @@ type idleWait struct {
 	tag           string // empty: it is over
 	before        News   // from before it
 	until         time.Time
-	reads         time.Time // by when what has come is to be read
+	reads         time.Time // by when to read the news
 	settled       time.Time // a RECENT from then on is news, also if it repeats the last
 	options       IdleOptions
 	flags, others bool // until allows for their delay

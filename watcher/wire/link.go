@@ -16,7 +16,7 @@ import (
 type link struct {
 	conn net.Conn
 	raw  net.Conn        // conn, or the one below its TLS: closing a tls.Conn may take 5 s
-	poll syscall.RawConn // of raw; nil: it has none
+	poll syscall.RawConn // of raw, or nil
 	stop func() bool
 
 	mu    sync.Mutex
@@ -98,7 +98,7 @@ func (l *link) failOnBye() error {
 }
 
 // LastByte returns when the last byte came from the server; before the first, when the connection
-// was made. The time has a monotonic reading: what is computed from it holds when the clock is set.
+// was made. The time has a monotonic reading: differences stay true when the clock is set.
 // It may be called from any goroutine.
 func (l *link) LastByte() time.Time {
 	l.mu.Lock()
@@ -134,7 +134,7 @@ func (l *link) isOver(until time.Time) bool {
 	return !time.Now().Before(sooner(until, l.idle.by))
 }
 
-// readBy sets the deadline of what is read next.
+// readBy sets the deadline of the next reads.
 func (l *link) readBy(until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,7 +161,7 @@ func (l *link) await(until time.Time) (by time.Time) {
 	}
 	l.readBy(until)
 	waited := false
-	// The poller reports only what comes from now on.
+	// The poller reports only bytes that come from now on.
 	err := l.poll.Read(func(socket uintptr) (done bool) {
 		done, waited = waited || readable(socket), true
 		return done

@@ -71,8 +71,8 @@ type Authenticator struct {
 	id      string
 }
 
-// AddAuthenticator gives the tab an authenticator, and from then on no others. It works in Chromium
-// only.
+// AddAuthenticator adds an authenticator to the tab, which replaces all others. It works only in
+// Chromium.
 func (p *Page) AddAuthenticator(t testing.TB) *Authenticator {
 	t.Helper()
 	a := &Authenticator{page: p}

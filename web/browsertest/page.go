@@ -303,7 +303,7 @@ func (p *Page) Press(t testing.TB, keys ...rune) {
 	p.press(t, strokes(keys))
 }
 
-// PressShifted is [Page.Press] while Shift is held down.
+// PressShifted is [Page.Press] with Shift.
 func (p *Page) PressShifted(t testing.TB, keys ...rune) {
 	t.Helper()
 	shift := func(action string) []object { return []object{{"type": action, "value": "\uE008"}} }

@@ -55,6 +55,6 @@ export function offerPasskeys(use) {
 			await use(await usePasskey({ mediation: "conditional", signal: ended.signal }));
 		}
 	};
-	offer().catch(() => {}); // the button says what is wrong
+	offer().catch(() => {}); // the button shows the error
 	return end;
 }

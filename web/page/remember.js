@@ -1,7 +1,7 @@
-// What this browser stores for the page and its service worker: its device ({id, user, name,
-// content, accounts}), the notifications that were shown, what is still to be reported of them, and
-// the hosts that links of others may open. It is a classic script, because service workers cannot
-// load modules in every browser.
+// The store of this browser for the page and its service worker. It has the device ({id, user,
+// name, content, accounts}), the notifications that were shown, the reports about them that are
+// still to be sent, and the hosts that links of others may open. It is a classic script, because
+// service workers cannot load modules in every browser.
 self.remember = (() => {
 	const maxShown = 200;
 	const maxHosts = 100;

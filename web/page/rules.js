@@ -54,7 +54,7 @@ export function sentence(rule) {
 	return texts.rule(said, actionWords(rule.then));
 }
 
-// actionWords says what is done with a mail, and otherwise, which an absent action is.
+// actionWords describes an action. An absent action is that of mail that no rule matches.
 export function actionWords({ ring, content } = {}) {
 	return texts.action(ring || "ring", content && texts.most[content]);
 }

@@ -10,7 +10,7 @@ export function providerName(oauth) {
 	return texts.providers[oauth] ?? (URL.canParse(oauth) ? new URL(oauth).hostname : oauth);
 }
 
-// wanted is where a window keeps the sign-in that this server has no client for.
+// wanted is the key under which a window stores the sign-in that this server has no client for.
 const wanted = "sign-in wanted";
 
 // beginSignIn begins to sign in to a mailbox at its provider. body is that of POST /consents. The
@@ -54,8 +54,8 @@ export async function resumeSignIn(oauth) {
 	return true;
 }
 
-// noClient returns what to do where this server has no client of the provider, for a Problem that
-// says so.
+// noClient returns what to do about a Problem that says that this server has no client of the
+// provider.
 async function noClient({ params: { provider }, oauth }) {
 	if (!session.user.admin) {
 		return el("p", { role: "alert" }, texts.noClient(provider));

@@ -7,12 +7,12 @@ export function heard() {
 	try {
 		localStorage.setItem("heard", Date.now());
 	} catch {
-		// The browser has no storage: it is said without the time.
+		// The browser has no storage: the text does without the time.
 	}
 	say("");
 }
 
-// silent says that the server does not answer, and since when, until it is heard.
+// silent shows that the server does not answer, and since when, until it answers.
 export function silent() {
 	let last = 0;
 	try {

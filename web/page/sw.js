@@ -106,7 +106,7 @@ async function mute({ account }) {
 			return;
 		}
 	} catch {
-		// It is said below.
+		// The notification below says so.
 	}
 	await self.registration.showNotification(texts.muteFailed, { tag: "mute", silent: true, icon: "/icon-192.png", badge: "/badge-96.png" });
 }

@@ -86,9 +86,9 @@ self.texts = {
 	insecure: "Notifications need https. Open this page at its https address. On the machine that runs idlepush, http://localhost works too.",
 
 	// What happened, by the codes of the API: device_gone, or with its case
-	// login_refused/unexplained. Parameters stand in braces. For a code that is missing the page
-	// shows the sentence of the server. That is English, so this file has only what the page says
-	// differently: it shows the fingerprints where the certificate is trusted.
+	// login_refused/unexplained. Parameters stand in braces. For other codes the page shows the
+	// sentence of the server, which is English. So this file has only texts in which the page
+	// differs: it shows the fingerprints beside the button that trusts the certificate.
 	reasons: {
 		certificate_changed: "the server's certificate has changed. If it was renewed, look at the new one, compare its fingerprint, and trust it; if not, somebody may be in between, so do not",
 	},

@@ -1,8 +1,7 @@
 import { call } from "./api.js";
 
-// changeWishes reads the wishes of an account or a device, has change make others of them, and
-// stores these. If somebody has changed them meanwhile, it tries once more. It returns what is
-// stored.
+// changeWishes reads the wishes of an account or a device, calls change with them, and stores its
+// result. If somebody has changed them meanwhile, it tries once more. It returns the stored wishes.
 export async function changeWishes(path, change) {
 	for (let last = false; ; last = true) {
 		const { mutes, ...wishes } = await call("GET", path);

@@ -14,7 +14,7 @@ import (
 var pageSecret = regexp.MustCompile(`name="page" value="([^"]+)"`)
 
 // Consent does what a browser does with the URL of a consent, for the first person who has the
-// mailbox, and returns where the browser is sent. The client behind that URL is not asked.
+// mailbox, and returns the URL to which the browser is redirected. It does not request that URL.
 func (s *Server) Consent(t testing.TB, address, mailbox string) *url.URL {
 	t.Helper()
 	return s.answer(t, address, mailbox, "allow")

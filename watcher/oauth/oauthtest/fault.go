@@ -20,7 +20,7 @@ const (
 	MetadataPath   = "/.well-known/oauth-authorization-server"
 )
 
-// Fault happens to a request in the place of the ordinary answer.
+// Fault happens to a request instead of the ordinary answer.
 type Fault struct {
 	Status int           // the answer; 0: the ordinary one
 	Header http.Header   // added to the answer
@@ -29,7 +29,7 @@ type Fault struct {
 	Hang   bool          // no answer until the client gives up
 	Drop   bool          // the connection breaks without an answer
 	Half   bool          // it breaks after half of the answer
-	Served bool          // what was asked for is done all the same, and only the answer is lost
+	Served bool          // the request is carried out, and only its answer is lost
 	Times  int           // number of requests to which it happens; 0: all, until ClearFaults
 }
 

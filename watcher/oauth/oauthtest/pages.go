@@ -94,7 +94,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveEnter shows the page where a user code is entered (RFC 8628 section 3.3).
+// serveEnter shows the page on which people enter a user code (RFC 8628 section 3.3).
 func (s *Server) serveEnter(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

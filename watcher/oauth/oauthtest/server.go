@@ -1,8 +1,8 @@
 // Package oauthtest is an authorization server for the tests of OAuth2. It is strict: it refuses
 // what RFC 6749, 7636 and 8628 let a server refuse, and what real providers refuse.
 //
-// It serves programs and real browsers on a loopback address, or tests alone in memory, where it
-// runs in a synctest bubble. Mail servers ask it whose a token is. Nothing of the package is in the
+// It serves programs and real browsers on a loopback address, or one test in memory, in a
+// synctest bubble. Mail servers ask it whose a token is. Nothing of the package is in the
 // daemon.
 package oauthtest
 
@@ -64,10 +64,10 @@ type Settings struct {
 type Rotation int
 
 const (
-	// Strict gives a new one and ends the old one. Who uses an old one ends the consent (RFC 9700
+	// Strict issues a new one and ends the old one. Use of an old one ends the consent (RFC 9700
 	// section 4.14.2).
 	Strict Rotation = iota
-	// Rolling gives a new one, and the old ones stay valid, as with Microsoft.
+	// Rolling issues a new one, and the old ones stay valid, as with Microsoft.
 	Rolling
 	// Keep gives none: the first one stays valid, as with Google.
 	Keep

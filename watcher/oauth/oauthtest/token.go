@@ -23,7 +23,7 @@ type grant struct {
 	challenge       string
 	expires         time.Time // of the code
 	traded          bool      // its code was traded
-	offline         bool      // refresh tokens were asked for
+	offline         bool      // the client requested refresh tokens
 	ended           bool
 }
 
@@ -35,7 +35,7 @@ type token struct {
 	replaced bool // of a refresh token: another one has taken its place
 }
 
-// secret returns a random text by which tests find it where it must not be.
+// secret returns a random text. Its prefix lets tests find it in logs and files.
 func secret() string { return registrytest.SecretMarker + "-" + rand.Text() }
 
 // refusal is an error of RFC 6749 section 5.2.

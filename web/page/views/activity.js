@@ -25,7 +25,7 @@ export async function activity() {
 // foundAtOnce is how many of the mails that a search has found are shown at once.
 const foundAtOnce = 50;
 
-// search asks for words of a sender or subject, and shows the mails that have them in the place of
+// search asks for words of a sender or subject, and shows the mails that have them instead of
 // the latest.
 function search(card, latest) {
 	const found = el("div", { "aria-live": "polite" });

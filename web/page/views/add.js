@@ -194,7 +194,7 @@ async function search(address, place, server, current) {
 	return result;
 }
 
-// advice returns what is known of a server, and what to do there first.
+// advice returns the notes about a server, and what to do there first.
 function advice({ settings: [best], provider, notes }) {
 	const known = notes.filter(({ code }) => code !== "none_found");
 	return [

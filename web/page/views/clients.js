@@ -33,7 +33,7 @@ function stateOf({ setting, client_id: id }) {
 }
 
 // change returns the steps of a registration, and a form for the client that they make. state is
-// where the page says whether there is one.
+// the element that says whether there is one.
 function change({ provider, issuer, client_id: id, has_secret: secret, needs_secret: needed, setting }, redirect, state) {
 	if (setting) {
 		return el("p", {}, texts.clientFixed);

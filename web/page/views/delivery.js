@@ -4,8 +4,8 @@ import { reason } from "../reason.js";
 
 const { texts } = self;
 
-// deliveries says what a notification did on each device, and once what is the same on several. If
-// inFull is set, it names each of these, and the time that it took there.
+// deliveries says what a notification did on each device. Devices on which it did the same share a
+// sentence. If inFull is set, it names each of these, and the time that it took there.
 export function deliveries(item, inFull) {
 	if (item.deliveries.length === 0) {
 		return item.kind === "clear" || item.kind === "mail" && item.code ? "" : el("p", { class: "soft" }, texts.noDeviceThen);
@@ -24,8 +24,8 @@ export function grouped(items, keyOf) {
 	return [...groups.values()];
 }
 
-// line says in one sentence what a notification did on devices where that is the same. It links to
-// where that is changed, and to the summary that counts it.
+// line says in one sentence what a notification did on devices on which that is the same. It links
+// to the setting that decided, and to the summary that counts it.
 function line(item, group, inFull) {
 	const [delivery] = group;
 	const slowest = Math.max(...group.map((one) => seconds(item, one)));
@@ -70,7 +70,7 @@ export function because(said, { code, params, text, until, outdated, waited }) {
 	return [said, waited && texts.waited[waited.code]?.(clock(waited.until)), outdated ? texts.outdated(cause) : cause].filter(Boolean).reduce(texts.because);
 }
 
-// changeAt returns the view where a person changes what decided, or undefined if nothing did.
+// changeAt returns the view with the setting that decided, or undefined if none did.
 function changeAt({ account }, { device, decision: { code, params } = {} }) {
 	switch (code) {
 	case "rule":

@@ -12,7 +12,7 @@ import { addPerson } from "./wishes.js";
 
 const { remember, texts } = self;
 
-// mail shows one mail or summary: what it says, what one can do about it, and where it rang.
+// mail shows one mail or summary: its text, what to do about it, and how it rang on each device.
 export async function mail(id) {
 	return await view(...await mailOf(id));
 }
@@ -80,9 +80,9 @@ function waysTo({ link, message_id: id }, account) {
 	].filter(Boolean);
 }
 
-// opener returns the links that open a mail. The one that is used opens at once after the next tap
-// on a notification. If somebody else chose the link, it says where that leads, and a click allows
-// links to that host from then on.
+// opener returns the links that open a mail. From then on, a tap on a notification opens the link
+// that was used last. If somebody else chose the link, it shows the host, and a click allows links
+// to that host from then on.
 function opener(ways) {
 	if (ways.length === 0) {
 		return undefined;
@@ -120,7 +120,7 @@ function setWayHere(name) {
 	try {
 		name ? localStorage.setItem("opens-mail", name) : localStorage.removeItem("opens-mail");
 	} catch {
-		// It is asked again.
+		// The browser asks again.
 	}
 }
 

@@ -28,7 +28,7 @@ export async function mailboxes() {
 	return { title: texts.mailboxesTitle, node, on: ["account", "device", "offer", "user"] };
 }
 
-// house says whether all is well, or what is not, with a way to what it is about.
+// house says that all is well, or what is not, with a link to that mailbox or device.
 function house({ well, mailboxes, heard, devices, broken, others }) {
 	if (mailboxes === 0 && well && !others) {
 		return [];
@@ -55,7 +55,7 @@ function told(notice, ringing) {
 			button(texts.dismiss, () => call("DELETE", `/me/notice?since=${encodeURIComponent(notice.since)}`)))); // which redraws the view
 }
 
-// offered returns a mailbox that somebody else offers, with what is known of it for certain.
+// offered returns a mailbox that somebody else offers. It shows only what is known for certain.
 function offered({ id, owner_name: owner, email, host, username }) {
 	const path = `/offers/${encodeURIComponent(id)}`;
 	return el("section", { class: "card" }, el("h2", {}, texts.offer(owner)),
@@ -80,7 +80,7 @@ function card(account, others) {
 		account.owner !== session.user.id && el("p", { class: "soft" }, texts.sharedBy(others.find(({ id }) => id === account.owner)?.name)));
 }
 
-// colorDot returns a dot in the color of a mailbox, or undefined if it has none.
+// colorDot returns a dot in the color of a mailbox, or undefined.
 export function colorDot(color) {
 	return color ? svg("svg", { class: "dot", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 5, fill: color })) : undefined;
 }

@@ -7,10 +7,9 @@ const { texts } = self;
 
 const mutesOf = (account) => `/accounts/${encodeURIComponent(account)}/mutes`;
 
-// mutes returns what is muted of a mailbox as {list, none, form}: a list with a way to end each, a
-// text that is shown if there is none, and a form to mute something. choices has what can be muted
-// by its name, and what the API needs for it. here is the device that this browser is, if it is
-// one.
+// mutes returns what is muted of a mailbox as {list, none, form}: a list with a button to end each,
+// a text for an empty list, and a form to mute something. choices maps the name of what can be
+// muted to what the API needs for it. here is the device of this browser, if it is one.
 export function mutes(account, known, devices, here, choices) {
 	const names = new Map(devices.map(({ id, name }) => [id, name]));
 	const none = el("p", { class: "soft" }, texts.muteNone);

@@ -57,8 +57,8 @@ function about(quiet, isHere, save) {
 }
 
 // editor edits quiet hours, and calls changed after each change. The week is painted in slots;
-// hours that nobody paints stay as they are, to the minute. The method draft returns what is
-// chosen.
+// hours that nobody paints stay as they are, to the minute. The method draft returns the
+// quiet hours as edited.
 function editor(quiet, save, cancel, changed) {
 	let { hours } = quiet;
 	const words = el("p", { "aria-live": "polite" });

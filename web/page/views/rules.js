@@ -182,8 +182,8 @@ function select(name, options, chosen, changed) {
 		options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
 }
 
-// action asks what is done with a mail, and calls changed with each new answer. said makes a
-// sentence of it, which is shown above, unless it is absent.
+// action edits the action of a rule, and calls changed with each change. said makes a sentence of
+// it, which is shown above, unless it is absent.
 function action({ ring, content } = {}, changed, said) {
 	const words = said && el("p", { "aria-live": "polite" });
 	const then = field("ring", texts.ruleThen, { options: Object.entries(texts.actions), value: ring || "ring" });

@@ -88,7 +88,7 @@ function failure(consent, mailbox) {
 		signInButton(texts.signInAgain(consent.provider), () => beginSignIn(account ? { account } : { ...again, certificate }, kept, oauth)));
 }
 
-// use gives a consent to the account for which it was asked, or asks for the folders of a new one.
+// use stores a consent with its account, or asks for the folders of a new account.
 function use(consent) {
 	const kept = keptOf(consent.id);
 	const account = consent.account ?? kept.account;

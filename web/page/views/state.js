@@ -27,7 +27,7 @@ export function mailboxState({ enabled, status }) {
 	return node;
 }
 
-// deviceState returns the state of a device as a sentence with its age, and what is held back for
+// deviceState returns the state of a device as a sentence with its age, and how much mail waits for
 // it. If its last push failed, it says when it is tried again.
 export function deviceState({ status, holds }) {
 	const node = pushState(status);
@@ -49,7 +49,7 @@ function lastProof(chain) {
 	return ["opened", "shown", "received", "accepted"].filter((link) => chain[link]).sort((a, b) => Date.parse(chain[b]) - Date.parse(chain[a]))[0];
 }
 
-// deviceProof returns a sentence of the last report of a device, or undefined if there is none.
+// deviceProof returns a sentence about the last report of a device, or undefined.
 export function deviceProof({ status: { chain } }) {
 	const proof = lastProof(chain);
 	return proof && proof !== "accepted" ? el("p", { class: "soft" }, texts.lastProved(age(chain[proof]), texts.chainLinks[proof])) : undefined;

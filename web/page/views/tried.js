@@ -7,10 +7,10 @@ import { pagedHere } from "./paged.js";
 
 const { texts } = self;
 
-// timeMachine asks what the mail of the last days, to one of the mailboxes, would have done by a
-// draft: draft returns {wishes, isChanged}, the wishes to try and whether they are not those that
-// are stored. device is the id of the only device that they are about, if there is one. The method
-// stale says that the draft has changed since it was asked.
+// timeMachine shows what the mail of the last days to one of the mailboxes would have done with
+// other wishes. draft returns {wishes, isChanged}: the wishes to try, and whether they differ from
+// the stored ones. device is the id of the only device that they are about, if any. The method
+// stale says that the draft has changed since the last trial.
 export function timeMachine(mailboxes, draft, device) {
 	const place = el("div", { "aria-live": "polite" });
 	const old = el("p", { class: "state warn", hidden: true }, texts.triedStale);

@@ -7,8 +7,9 @@ import (
 	"idlepush/registry/table"
 )
 
-// Backlog returns how many deliveries wait to be sent and how many are held back. oldest is when
-// the oldest of the former was made, zero without any. It reads the keys of all pending deliveries.
+// Backlog returns how many deliveries wait to be sent and how many wait for the end of a hold.
+// oldest is when the oldest of the former was made, zero without any. It reads the keys of all
+// pending deliveries.
 func (o Outbox) Backlog() (waits, held int, oldest time.Time, err error) {
 	first := uint64(math.MaxUint64)
 	err = o.db.View(func(tx *table.Tx) error {

@@ -87,7 +87,7 @@ func (l *Listener) add(c Change) {
 
 // watch wakes the workers and informs the listeners after every commit.
 func (c *core) watch() {
-	c.due.watch(c.db) // first: whoever is woken reads it
+	c.due.watch(c.db) // first: those it wakes read it
 	accounts.Watch(c.db, func(k id, before, after *accountRow) {
 		var viewers, asked []string
 		for _, row := range []*accountRow{before, after} {

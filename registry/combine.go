@@ -23,13 +23,13 @@ const (
 // hold them. It has a stable id of its own. If one made before still waits and was not tried, it
 // takes over more.
 //
-// What the phone may show already is not combined, because it is sent again under its own id. It
-// waits where it did before it was held, as does a delivery that would be alone, and mail that
-// rings although a summary would be held.
+// Combine leaves alone what the phone may show already, because it is sent again under its own id.
+// Such a delivery waits again as before its hold. So does a delivery that would be alone in its
+// summary, and mail that rings although its summary would have to wait.
 //
-// What does not fit one transaction takes several. The caller must send nothing of the device
-// before Combine returns. It returns how many notifications were replaced. If wishes are edited
-// meanwhile, the rest is left as it was, for another call.
+// Combine takes as many transactions as it needs. The caller must send nothing of the device before
+// Combine returns. It returns how many notifications were replaced. If somebody edits wishes
+// meanwhile, it leaves the rest for another call.
 func (o Outbox) Combine(w Work, now time.Time, decide func(Work) ring.Decision) (combined int, err error) {
 	r, err := o.reviewHeld(w, now, decide)
 	for len(r.list) > 0 && err == nil {
@@ -45,8 +45,8 @@ func (o Outbox) Combine(w Work, now time.Time, decide func(Work) ring.Decision) 
 	return combined, err
 }
 
-// combinedDelivery is a delivery that may go into another, with the ids of its notification and
-// what was decided about it.
+// combinedDelivery is a delivery that may go into another, with the ids of its notification and the
+// decision about it.
 type combinedDelivery struct {
 	table.Row[deliveryKey, deliveryRow]
 	id       string
@@ -95,7 +95,7 @@ func (o Outbox) combineInto(set *queueSet, q *queue, of subqueueKey, rows []comb
 	return nil
 }
 
-// setCombined notes the stable id of what was combined last in a subqueue.
+// setCombined notes the stable id of the last summary of a subqueue.
 func (q *queue) setCombined(of subqueueKey, stable string) {
 	l := q.row.Subqueues[of.subqueue]
 	l.Combined = stable

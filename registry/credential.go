@@ -14,10 +14,10 @@ import (
 // Passkeys keep what made them, too. By is empty if something was made with a password, the setup
 // token, the admin token or an invite of another person.
 //
-// Ending a session, token or passkey also ends what was made by it, directly or not. A session that
+// Ending a session, token or passkey also ends all that it made, directly or not. A session that
 // is too old or unused, or is logged out, ends no other session or token, and no passkey. Its row
-// stays as long as something made by it lives, or that counts as made by what made it: so
-// whatever is ended later reaches that.
+// stays as long as something that it made lives, or that counts as made by its maker. So a later
+// end of the maker reaches all of them.
 
 // checkMaker returns the user for whom something is created, and the session or token by which it
 // is, or a zero row if by is empty. It returns ErrNotFound if there is no such user, and ErrDenied

@@ -9,7 +9,7 @@ import (
 	"idlepush/ring"
 )
 
-// The rows of devices and of what is wished, and of queues and notifications.
+// The rows of devices and wishes, and of queues and notifications.
 
 // deviceRow is a device. Its user and id are in the key.
 type deviceRow struct {
@@ -102,8 +102,8 @@ type sampleRow struct {
 type subqueueRow struct {
 	Head       uint64      `json:",omitempty"` // the sequence of the first; 0: it is empty
 	NotifiedAt []time.Time `json:",omitempty"` // the last deliveries, oldest first
-	HeldFrom   time.Time   `json:",omitzero"`  // of what is held back: since when HeldUntil holds
-	HeldUntil  time.Time   `json:",omitzero"`  // of what is held back: when it is decided again
+	HeldFrom   time.Time   `json:",omitzero"`  // of a held delivery: since when HeldUntil holds
+	HeldUntil  time.Time   `json:",omitzero"`  // of a held delivery: when to decide again
 	Combined   string      `json:",omitempty"` // the stable id of what Combine made last
 }
 
@@ -167,7 +167,7 @@ type deliveryRow struct {
 	// The row stays pending, so that a crash before the outcome is written does not hide the push.
 	Withdrawn time.Time `json:",omitzero"`
 
-	Held     bool           `json:",omitempty"` // it waits in the subqueue of what is held back
+	Held     bool           `json:",omitempty"` // it waits in the subqueue of held deliveries
 	Decision *ring.Decision `json:",omitempty"` // the last; nil: it just rings, or was not made yet
 	Receipt  receiptRow     `json:",omitzero"`
 }

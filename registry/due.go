@@ -12,8 +12,8 @@ import (
 )
 
 // dueQueues has in memory when each queue with work is due, so that finding the next one does not
-// read past those that are busy. It reads that when it is first asked, and then follows what is
-// committed.
+// read past those that are busy. It reads the store at the first call, and then follows the
+// commits.
 type dueQueues struct {
 	mu    sync.Mutex
 	read  bool

@@ -34,7 +34,7 @@ func (m Mail) Wordless(account string, now time.Time) (list []idlepush.Notificat
 }
 
 // FillIn adds the content to a mail that was notified without it. If the mail still waits, it is
-// sent with the content, and if it was held back, it is decided again at once. If it was delivered,
+// sent with the content, and a hold is decided again at once. If it was delivered,
 // it is queued again under the same id, but only for devices whose level shows some of the content.
 // If it was skipped, it is decided again.
 //

@@ -29,7 +29,7 @@ func (row accountRow) isFor(a idlepush.Account) bool {
 	return row.OAuth == a.OAuth && slices.Equal(row.login(), other.login())
 }
 
-// openGrant returns the refresh token of an account, or ErrNotFound if it has none.
+// openGrant returns the refresh token of an account, or ErrNotFound.
 func openGrant(tx *table.Tx, k id, row accountRow) (refresh idlepush.Secret, err error) {
 	grant, found, err := grants.Get(tx, k)
 	if err == nil && !found {

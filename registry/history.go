@@ -61,7 +61,7 @@ func (h History) Some(user string, stable []string, now time.Time) (list []idlep
 }
 
 // seenRow returns the notification with that stable id, and the one of the scopes in which it is
-// seen. It returns ErrNotFound if there is none.
+// seen. It returns ErrNotFound if it is in none of them.
 func seenRow(tx *table.Tx, scopes []seenScope, stable string) (row table.Row[notificationKey, notificationRow], scope seenScope, err error) {
 	for _, scope := range scopes {
 		row, found, err := byStableID.Row(tx, stableKey{scope.id, stable})

@@ -11,8 +11,8 @@ import (
 // maxHolds bounds the deliveries that Devices.Holds looks at.
 const maxHolds = 1000
 
-// Holds returns what is held back for each of the devices: of what there is very much, the first
-// maxHolds of each mailbox. It is zero of a device that does not exist.
+// Holds counts the held deliveries of each of the devices: at most maxHolds of each mailbox. They
+// are zero for a device that does not exist.
 func (s Devices) Holds(devices []string, now time.Time) (list []ring.Holds, err error) {
 	list = make([]ring.Holds, len(devices))
 	err = s.db.View(func(tx *table.Tx) (err error) {
@@ -49,7 +49,7 @@ func holdsOf(tx *table.Tx, device string, now time.Time) (h ring.Holds, err erro
 	return h, nil
 }
 
-// addHold adds a delivery that is held back.
+// addHold adds a held delivery.
 func addHold(tx *table.Tx, h *ring.Holds, d table.Row[deliveryKey, deliveryRow], now time.Time) error {
 	if !d.Value.waits() || !now.Before(d.Value.Expires) || d.Value.Decision == nil {
 		return nil

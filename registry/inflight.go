@@ -18,7 +18,7 @@ type inFlight struct {
 }
 
 // beginRun finds out what an earlier run may have sent without writing the outcome: the first eight
-// of each subqueue, unless that run has ended in order. Nothing is sent from what is held back.
+// of each subqueue, unless that run has ended in order. Held deliveries are never sent.
 func (c *core) beginRun() error {
 	inOrder := false
 	err := c.db.View(func(tx *table.Tx) (err error) {

@@ -15,8 +15,8 @@ func (s *Store) Snapshot(fn func(table.Snapshot) error) error { return s.db.Snap
 // Key returns the key that seals the secrets of the store.
 func (s *Store) Key() []byte { return s.key }
 
-// MarkRestored notes that the store comes from a backup: since that was made, what waits in its
-// queues may have been sent, and its mail read.
+// MarkRestored notes that the store comes from a backup: since then, the deliveries in its queues
+// may have been sent, and their mails read.
 func (s *Store) MarkRestored(now time.Time) error {
 	return s.db.Update(func(tx *table.Tx) (err error) {
 		if s.began, err = lastSequence(tx); err != nil {
@@ -56,7 +56,7 @@ func (s *Store) ReadAll() (rows int, err error) {
 	return rows, err
 }
 
-// readers read the rows of each table, and open what is sealed in them.
+// readers read the rows of each table, and open their sealed parts.
 var readers = []func(*table.Tx) (int, error){
 	plain(users), plain(guesses), plain(tokens), plain(invites), plain(asked), plain(standings), plain(cursors), plain(hosts), plain(senders), plain(queues), plain(lanes), plain(deliveries),
 	readerOf(accounts, func(tx *table.Tx, k id, row accountRow) error {
@@ -107,7 +107,7 @@ func plain[K table.Key[K], V any](t *table.Table[K, V]) func(*table.Tx) (int, er
 // readAtOnce is how many rows are in memory at once when all are read.
 const readAtOnce = 1000
 
-// readerOf returns the reader of a table, in whose rows open opens what is sealed.
+// readerOf returns the reader of a table. open opens the sealed parts of a row.
 func readerOf[K table.Key[K], V any](t *table.Table[K, V], open func(*table.Tx, K, V) error) func(*table.Tx) (int, error) {
 	return func(tx *table.Tx) (count int, err error) {
 		for r := (table.Range{}); ; {

@@ -54,8 +54,8 @@ func (o Outbox) NextAfter(w Work, as Outcome, now time.Time) (next Work, ok bool
 }
 
 // next returns the first delivery of the queue behind those that were sent and are not settled.
-// stale reports whether what is first must not be sent, or nothing is and the queue is due at the
-// wrong time.
+// stale reports whether the first delivery must not be sent, or whether the queue is due at the
+// wrong time because it has none.
 func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, stale bool, err error) {
 	var flight pushes
 	for _, s := range sent {
@@ -177,8 +177,8 @@ func (w *Work) readDelivery(tx *table.Tx, d table.Row[deviceKey, deviceRow], at 
 	return account, err == nil, err
 }
 
-// readWished returns what is wished of the device, and, if the delivery is of mail, what its user
-// wishes of the account.
+// readWished returns the wishes of the device and, if the delivery is of mail, those of its user
+// for the account.
 func (o *openedWishes) readWished(tx *table.Tx, at table.Row[deliveryKey, deliveryRow], account accountRow, d deviceKey) (w wished, err error) {
 	if w.DeviceWishes, err = readDeviceWishes(tx, d); err != nil || !at.Value.Kind.IsOfMail() {
 		return w, err

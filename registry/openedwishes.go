@@ -18,7 +18,7 @@ type openedWishes struct {
 	rows map[viewerKey]openedRow
 }
 
-// openedRow is what was sealed, and what it says.
+// openedRow is a sealed row, and its content.
 type openedRow struct {
 	sealed table.Sealed
 	wishes ring.Wishes

@@ -46,7 +46,7 @@ type Work struct {
 	Clear        []string    // stable ids that the push withdraws, besides its own notification
 	Attempts     int         // tries so far
 	NotifiedAt   []time.Time // the last deliveries of the subqueue, oldest first; see KeepNotified
-	HoldEnded    bool        // it was held back, and is to be decided again; see Combine
+	HoldEnded    bool        // its hold has ended, and it is to be decided again; see Combine
 	KeepNotified int         // how many such times Settle keeps; 0: this delivery does not count
 
 	Receipt idlepush.Secret // the token with which the device reports of it

@@ -81,8 +81,8 @@ func (s Logins) Passkeys(user string) (list []Passkey, only bool, err error) {
 }
 
 // AddPasskey adds a passkey that a session or token of the user has made. It tells the user's
-// devices, or gives the user a notice if there are none. It returns a FullError if the user has too
-// many, ErrTaken for one that is there, and ErrDenied if the session or token has ended.
+// devices, or adds a notice for the user if there are none. It returns a FullError if the user has
+// too many, ErrTaken for one that is there, and ErrDenied if the session or token has ended.
 func (s Logins) AddPasskey(user string, k Passkey, by string, now time.Time) (Passkey, error) {
 	k.ID, k.By, k.Created = newID(), by, now
 	err := s.updateQueues(now, func(set *queueSet) error {
@@ -133,9 +133,9 @@ func (s Logins) LoginByPasskey(user string, use Passkey, v Visit, now time.Time)
 }
 
 // SetOnlyPasskeys switches the log-in by password off, or on again. If it is off, the password
-// proves nothing either. It tells the user's devices, or gives the user a notice, if that is
-// switched off. It returns ErrDenied if the proof is wrong or who asks has ended, and
-// ErrLast if the user has no passkey.
+// proves nothing either. Switching it off tells the user's devices, or adds a notice for the
+// user. SetOnlyPasskeys returns ErrDenied if the proof is wrong or the session or token of the
+// request has ended, and ErrLast if the user has no passkey.
 func (s Logins) SetOnlyPasskeys(user string, only bool, p Proof, now time.Time) error {
 	checked, err := s.checkProof(user, p)
 	if err != nil {

@@ -85,9 +85,9 @@ func removePasswordLink(tx *table.Tx, user id) error {
 
 // SetPassword sets the password of the user whom a password link is for, and begins a session. The
 // new password ends what UpdateOwn says, and devices likewise, if that is set. It notifies the
-// user's devices, or gives the user a notice if no device is left. SetPassword returns ErrNotFound
-// like Invite, and for other invites. It returns ErrNotTold if the user's devices have not yet got
-// the notification about the link.
+// user's devices, or adds a notice for the user if no device is left. SetPassword returns
+// ErrNotFound like Invite, and for other invites. It returns ErrNotTold if the user's devices have
+// not yet got the notification about the link.
 func (s Logins) SetPassword(code, plain string, devices bool, v Visit, now time.Time) (u idlepush.User, session string, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		i, _, err := passwordLink(tx, code, now)

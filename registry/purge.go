@@ -55,7 +55,7 @@ const maxScopes = 20
 // oldNotifications returns notifications to remove from the first scope within the range: those
 // that are old, or all if the account or user is removed. It compares the time in the keys. Keys
 // after now are from before the clock was set back: then it compares the time in the rows. rest is
-// where the search goes on, if there is more.
+// the range that is left, if there is more.
 func oldNotifications(tx *table.Tx, within table.Range, now time.Time) (old []notificationKey, rest table.Range, more bool, err error) {
 	first, err := notifications.Keys(tx, within, 1)
 	if err != nil || len(first) == 0 {

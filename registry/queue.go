@@ -9,9 +9,9 @@ import (
 )
 
 // A device's queue consists of subqueues: one for the mail of each account, one for clears, and one
-// for all other notifications. Beside each is another with what is held back of it. Each keeps its
-// order, and what is held back does not stop the others. The row of the queue has the head of each,
-// and the next is chosen without reading a delivery.
+// for all other notifications. Beside each is another with its held deliveries. Each keeps its
+// order, and held deliveries do not stop the others. The row of the queue has the head of each, and
+// the next is chosen without reading a delivery.
 
 // The subqueues that belong to no account.
 const (
@@ -30,7 +30,7 @@ func subqueueOf(k idlepush.Kind, scope id) string {
 	return otherSubqueue
 }
 
-// heldBack ends the name of the subqueue with what is held back of another.
+// heldBack ends the name of the subqueue with the held deliveries of another.
 const heldBack = "/held"
 
 // isHeldBack reports whether the subqueue has the held deliveries of another, and of which.
@@ -48,8 +48,8 @@ func (row deliveryRow) subqueue(k deliveryKey) subqueueKey {
 	return subqueueKey{k.device, name}
 }
 
-// isHeld reports whether the deliveries of the subqueue are held at now. A hold that begins after
-// now was written before the clock was set back, and does not count.
+// isHeld reports whether a hold of the subqueue lasts at now. A hold that begins after now was
+// written before the clock was set back, and does not count.
 func (l subqueueRow) isHeld(now time.Time) bool {
 	return !now.Before(l.HeldFrom) && now.Before(l.HeldUntil)
 }

@@ -18,7 +18,7 @@ const (
 	queueCost = 7
 	// A delivery: the row and an index key are read and written, and the next delivery is found.
 	deliveryCost = 5
-	// An outcome, with its lane, and with the end of the device, of which others are told.
+	// An outcome, with its lane, and with the end of the device, which others learn.
 	settleCost = deliveryCost + 3 + sampleCost + queueCost + removalCost + toldCost
 	// The row of a notification: it is read and written, with index keys.
 	rowCost = 8

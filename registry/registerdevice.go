@@ -45,7 +45,7 @@ func (s Devices) Register(d idlepush.Device, by string, now time.Time) (_ idlepu
 }
 
 // RegisterByAdmin is Register for the admin token. It ends no notice. If the device is new, or gets
-// other mail or more of it, the user's other devices are told, or the page if there is none. It
+// other mail or more of it, RegisterByAdmin tells the user's other devices, or adds a notice. It
 // returns ErrTaken if the address is that of a device of another user, or of one with other keys.
 func (s Devices) RegisterByAdmin(d idlepush.Device, now time.Time) (_ idlepush.Device, created bool, err error) {
 	out := d

@@ -21,14 +21,14 @@
 //	               to, by mailbox
 //	clients        OAuth clients with their sealed secret, by provider
 //	grants         by account: its sealed refresh token, if a provider gives access (OAuth)
-//	asked          by owner and person: when the person was told of an offer, or declined one
+//	asked          by owner and person: when an offer was announced to the person, or declined
 //	standings      by account: its status, how many mails are unread
 //	cursors        by account and folder: how far the folder was handled
 //	hosts          by host and port: what accounts have learned of a mail server
 //	devices        phones and browsers with their sealed address, by user and id; found by id, by
 //	               address
-//	wishes         what a user wishes of an account, sealed
-//	devicewishes   what is wished of a device, sealed, by user and id
+//	wishes         the wishes of a user for an account, sealed
+//	devicewishes   the wishes of a device, sealed, by user and id
 //	senders        by account and a digest of the address: whose mail it has had
 //	queues         by device: when it is due, its status, the head of each subqueue; found by
 //	               due time
@@ -44,8 +44,8 @@
 //	               VAPID key, the hash of the setup token, the public URL
 //
 // A device's queue consists of subqueues: one for each account, one for clears, and one for the
-// rest, and beside each one for what is held back of it. Each keeps its order. What is held back
-// does not stop the others.
+// rest, and beside each one for its held deliveries. Each keeps its order. Held deliveries do not
+// stop the others.
 //
 // # Files
 //

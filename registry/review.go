@@ -12,10 +12,10 @@ import (
 // review has the new decisions about the held deliveries of a subqueue.
 type review struct {
 	sub   subqueueKey
-	of    subqueueKey // from which it is held back
+	of    subqueueKey // in which it waited before the hold
 	hold  subqueueRow // of sub, when that was decided
 	until time.Time   // when the first hold ends of what stays; zero: nothing does
-	alone bool        // a summary would be held: what rings all the same does so one by one
+	alone bool        // a summary would have to wait: mails that ring all the same do so one by one
 	// list has the deliveries still to be released: in order, but a summary that takes in others is
 	// first.
 	list []reviewed
@@ -87,8 +87,8 @@ func (r *review) add(tx *table.Tx, q *queue, w Work, k deliveryKey, now time.Tim
 	return nil
 }
 
-// takes reports whether others may go into a notification that was held: a summary that Combine has
-// made and that no phone can show yet.
+// takes reports whether others may go into a held notification: a summary that Combine has made and
+// that no phone can show yet.
 func takes(n idlepush.Notification, d deliveryRow) bool {
 	return n.Kind == idlepush.KindSummary && n.Code == "" && d.Attempts == 0 && !d.maybeShown()
 }
@@ -96,7 +96,7 @@ func takes(n idlepush.Notification, d deliveryRow) bool {
 // releaseCost is what the release of one delivery reads and writes at most.
 const releaseCost = deliveryCost + 4
 
-// release does what was decided about as many deliveries as fit the transaction, and takes them
+// release applies the decisions about as many deliveries as fit the transaction, and takes them
 // from the list. It returns how many it has combined.
 func (o Outbox) release(set *queueSet, r *review) (combined int, err error) {
 	q, err := set.getExisting(r.sub.device)
@@ -134,8 +134,8 @@ func (o Outbox) release(set *queueSet, r *review) (combined int, err error) {
 	return combined, nil
 }
 
-// apply does what was decided about one delivery. rings reports whether it is to ring or to show;
-// if it is mail, alone says that no summary counts it.
+// apply applies the decision about one delivery. rings reports whether it is to ring or to show; if
+// it is mail, alone says that no summary counts it.
 func (s *queueSet) apply(q *queue, d reviewed, alone bool) (ready combinedDelivery, rings bool, err error) {
 	at := table.Row[deliveryKey, deliveryRow]{Key: d.key}
 	var found bool
@@ -167,9 +167,9 @@ func (s *queueSet) apply(q *queue, d reviewed, alone bool) (ready combinedDelive
 	return ready, true, nil
 }
 
-// ring combines what is ready, or has it wait again where it did before it was held. last is what
-// others were combined into before, and what can take more. What is better combined with the rest
-// of the list is added to that again.
+// ring combines the ready deliveries, or has them wait again as before their hold. last is the
+// summary that others went into before, and that can take more. A delivery that is better combined
+// with the rest of the list goes back to the list.
 func (o Outbox) ring(set *queueSet, q *queue, r *review, ready []combinedDelivery, last combinedDelivery) (combined int, err error) {
 	var rows []combinedDelivery
 	for _, d := range ready {

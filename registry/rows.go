@@ -96,7 +96,7 @@ var (
 	byStableID    = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []stableKey {
 		return []stableKey{{k.scope, row.ID}}
 	})
-	// byFingerprint finds what is known of a mail. Its duplicates say nothing more.
+	// byFingerprint finds the notification of a mail. Its duplicates say nothing more.
 	byFingerprint = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []fingerprintKey {
 		if row.Fingerprint == "" || row.Code == codeDuplicate || row.Kind == kindKnown {
 			return nil
@@ -292,7 +292,8 @@ type accountRow struct {
 	Mailbox    string `json:",omitempty"`
 }
 
-// login is where the password of an account goes, and for whom: Pin lets it go to another server.
+// login names the server that gets the password of an account, and the user there. Pin counts, as
+// it lets the password go to another server.
 func (row accountRow) login() []string {
 	return []string{row.Host, strconv.Itoa(row.Port), string(row.Security), string(row.Pin), row.Username}
 }

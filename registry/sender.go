@@ -21,10 +21,9 @@ const seenPrecision = 7 * 24 * time.Hour
 // factsCost is what storedFacts reads and writes at most.
 func factsCost(row accountRow) int { return len(row.viewers()) + 2 }
 
-// storedFacts remembers the sender of new mail, and returns what is kept of its facts: the first
-// words only if a rule asks for them, and whether it is the first mail of its sender. What came
-// before the account was watched is not known, so that the first mail since then counts as the
-// first.
+// storedFacts remembers the sender of new mail, and returns the facts to store: the first words
+// only if a rule needs them, and whether it is the first mail of its sender. Mail from before the
+// account was watched is unknown, so the first mail since then counts as the first.
 func storedFacts(tx *table.Tx, account id, row accountRow, f ring.Facts, now time.Time) (_ ring.Facts, err error) {
 	if f.Words != "" {
 		asked, err := asksWords(tx, account, row)

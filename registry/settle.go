@@ -31,9 +31,9 @@ import (
 // lasts, or ended meanwhile: the push was on its way then. Settle reports whether it changed the
 // lane.
 //
-// Work of NextAfter is settled together with what was sent before it, in order. Of the lane, only
-// the last of these outcomes tells: it may have been paused since the others came. If they do not
-// fit one transaction, those that are written stand.
+// Work of NextAfter is settled together with the deliveries that were sent before it, in order.
+// Only the last of these outcomes counts for the lane: it may have been paused since the others
+// came. If they do not fit one transaction, those that are written stand.
 //
 // It returns ErrNotFound if there is no such device; then nothing of the outcome counts.
 func (o Outbox) Settle(w Work, as Outcome, now time.Time) (laneChanged bool, err error) {

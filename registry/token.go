@@ -89,7 +89,7 @@ func (s Logins) AddToken(user, name string, scope idlepush.Scope, by string, now
 }
 
 // AddTokenByAdmin is AddToken for a token of device scope that the admin token makes. It tells the
-// user's devices, or gives the user a notice.
+// user's devices, or adds a notice for the user.
 func (s Logins) AddTokenByAdmin(user, name string, now time.Time) (Token, string, error) {
 	secret := newToken()
 	row := tokenRow{ID: newID(), User: user, Name: name, Scope: idlepush.ScopeDevice, Created: now}

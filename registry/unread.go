@@ -7,8 +7,8 @@ import (
 )
 
 // unreadCounts knows how many mails are unread in the accounts of users, so that a push need not
-// read that. It reads the accounts of a user when it is first asked, and then follows what is
-// committed.
+// read that. It reads the accounts of a user at the first call for them, and then follows the
+// commits.
 type unreadCounts struct {
 	mu      sync.Mutex
 	changes int                // of accounts and standings that it has followed
@@ -103,7 +103,7 @@ func (row deviceRow) unread(counts map[id]*int) (sum *int) {
 	return sum
 }
 
-// readUnread returns what is known of the enabled accounts that the user sees.
+// readUnread returns the counts of the enabled accounts that the user sees; nil: unknown.
 func readUnread(tx *table.Tx, user id) (map[id]*int, error) {
 	seen, err := accountsOf.Rows(tx, table.Under(user), table.NoLimit)
 	if err != nil {

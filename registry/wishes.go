@@ -91,11 +91,11 @@ func mutesLeft(tx *table.Tx, user id, mutes []ring.Mute) (left []ring.Mute, err 
 	return left, nil
 }
 
-// SetWishes replaces what the user wishes of the account, but for the mutes, which stay. It returns
-// the wishes as they are then. It returns ErrStale if w.Revision is not that of the wishes that are
-// there, and ErrNotFound unless the user sees the account. Wishes end with the share, and if the
-// account becomes another mailbox. What was held back is decided again at once, also after Mute and
-// Unmute. If the user has many devices that hold something back, that takes several transactions.
+// SetWishes replaces the wishes of the user for the account, but for the mutes, which stay. It
+// returns the wishes as they are then. It returns ErrStale if w.Revision is not that of the stored
+// wishes, and ErrNotFound unless the user sees the account. Wishes end with the share, and if the
+// account becomes another mailbox. Held mail is decided again at once, also after Mute and Unmute.
+// If many devices of the user hold mail, that takes several transactions.
 func (s Accounts) SetWishes(user, account string, w ring.Wishes, now time.Time) (ring.Wishes, error) {
 	return s.editWishes(user, account, now, func(_ *table.Tx, is ring.Wishes) (ring.Wishes, error) {
 		if is.Revision != w.Revision {
@@ -170,7 +170,7 @@ func (s Accounts) Unmute(user, account, mute string, now time.Time) error {
 }
 
 // editWishes writes what edit returns for the wishes that are there, without mutes that have ended
-// or whose device is removed. What was held back for the user's devices is decided again.
+// or whose device is removed. Held mail of the user's devices is decided again.
 func (s Accounts) editWishes(user, account string, now time.Time, edit func(*table.Tx, ring.Wishes) (ring.Wishes, error)) (w ring.Wishes, err error) {
 	k, written, left := viewerKey{id(user), id(account)}, false, []id(nil)
 	err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
@@ -222,7 +222,7 @@ func writeWishes(tx *table.Tx, k viewerKey, now time.Time, edit func(*table.Tx, 
 	return w, putWishes(tx, k, a, w)
 }
 
-// Wishes returns what is wished of the device. It returns ErrNotFound if there is no such device.
+// Wishes returns the wishes of the device. It returns ErrNotFound if there is no such device.
 func (s Devices) Wishes(device string) (w ring.DeviceWishes, err error) {
 	err = s.db.View(func(tx *table.Tx) error {
 		at, err := deviceRowOf(tx, id(device))
@@ -243,10 +243,10 @@ func readDeviceWishes(tx *table.Tx, k deviceKey) (w ring.DeviceWishes, err error
 	return w, err
 }
 
-// SetWishes replaces what is wished of the device, and returns it as it is then. It returns
-// ErrStale if w.Revision is not that of the wishes that are there, and ErrNotFound if there is no
-// such device. Wishes end with the device, and if it becomes that of another user. What was held
-// back is decided again at once.
+// SetWishes replaces the wishes of the device, and returns them as they are then. It returns
+// ErrStale if w.Revision is not that of the stored wishes, and ErrNotFound if there is no such
+// device. Wishes end with the device, and if it becomes that of another user. Held mail is decided
+// again at once.
 func (s Devices) SetWishes(device string, w ring.DeviceWishes, now time.Time) (out ring.DeviceWishes, err error) {
 	err = s.updateQueues(now, func(set *queueSet) error {
 		at, err := deviceRowOf(set.tx, id(device))

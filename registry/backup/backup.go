@@ -51,7 +51,7 @@ const maxSmall = 64 << 10
 // less.
 var workFactor = 18
 
-// About says where a backup comes from.
+// About describes the origin of a backup.
 type About struct {
 	Format  int       `json:"format"`
 	Made    time.Time `json:"made"`

@@ -137,8 +137,7 @@ func dailies(folder string, now time.Time) (list []time.Time, err error) {
 	return list, err
 }
 
-// Last returns when the last daily backup in the folder was made, as of now, or the zero time if
-// there is none.
+// Last returns when the last daily backup in the folder was made, as of now, or the zero time.
 func Last(folder string, now time.Time) (time.Time, error) {
 	list, err := dailies(folder, now)
 	if err != nil || len(list) == 0 {

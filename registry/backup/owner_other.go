@@ -2,5 +2,5 @@
 
 package backup
 
-// giveToOwner does nothing: there is no owner as Unix has it.
-func giveToOwner(string, string) error { return nil }
+// chownToFolder does nothing: only Unix has owners of files.
+func chownToFolder(string, string) error { return nil }

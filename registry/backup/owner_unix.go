@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// giveToOwner gives a file of root's to the owner of the data folder, who could not open it: the
-// user of a service may exist only while that runs, so that root restores.
-func giveToOwner(dir, path string) error {
+// chownToFolder makes the owner of the data folder the owner of a file that root has made. The user
+// of a service may exist only while it runs, so root may have to restore.
+func chownToFolder(dir, path string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func giveToOwner(dir, path string) error {
 		return nil
 	}
 	if err := os.Lchown(path, int(owner.Uid), int(owner.Gid)); err != nil {
-		return fmt.Errorf("give the store to the owner of %s (%w): run this as that user", dir, err)
+		return fmt.Errorf("make the owner of %s the owner of the store (%w): run this as that user", dir, err)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ type Opened struct {
 	Warnings []idlepush.Reason // see registry.Store.Warnings
 }
 
-// Keys is where the key of the store in a backup comes from.
+// Keys are the sources of the key of the store in a backup.
 type Keys struct {
 	Key        []byte                 // if it is known
 	Dir        string                 // the data folder, whose key file has it if Key is nil
@@ -39,7 +39,7 @@ func (k Keys) find(u unpacked) (key []byte, own bool, err error) {
 	case err == nil, !errors.Is(err, fs.ErrNotExist):
 		return key, false, err
 	case len(u.aged) == 0:
-		return nil, false, fmt.Errorf("the backup is without the key of the store: put the file `key`, which was kept apart from it, into %s, with mode 0600, or give the key as a setting", k.Dir)
+		return nil, false, fmt.Errorf("the backup is without the key of the store: put the file `key`, which was kept apart from it, into %s, with mode 0600, or pass the key as a setting", k.Dir)
 	}
 	passphrase, err := k.Passphrase()
 	if err != nil {
@@ -116,7 +116,7 @@ func removeLeft(parent string) {
 	}
 }
 
-// workFolder is the folder below the data folder where a store is made of a backup.
+// workFolder is the folder below the data folder in which a backup becomes a store.
 const workFolder = "restore.new"
 
 // Restore makes the store of a backup that of the data folder, which it makes if it is missing. If
@@ -149,7 +149,7 @@ func (k Keys) Restore(from io.Reader, replace bool, now time.Time) (o Opened, ke
 			return o, "", err
 		}
 	}
-	if err := giveToOwner(k.Dir, filepath.Join(work, storeFile)); err != nil {
+	if err := chownToFolder(k.Dir, filepath.Join(work, storeFile)); err != nil {
 		return o, "", err
 	}
 	if own != nil {
@@ -206,7 +206,7 @@ func writeKey(temporary, path string, key []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := giveToOwner(filepath.Dir(path), temporary); err != nil {
+	if err := chownToFolder(filepath.Dir(path), temporary); err != nil {
 		return err
 	}
 	return place(temporary, path)

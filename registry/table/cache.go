@@ -8,10 +8,10 @@ const (
 )
 
 // cache holds rows that were read, so that they need not be found, verified and decoded again, and
-// the keys of rows that [Index.Get] has found. It is filled by reads alone: a row in it is what
-// reading the file would give. When a transaction writes a row, the row leaves the cache before the
-// commit. Rows of a scan are kept where there is room, so that a long one does not push out rows
-// that are read again and again.
+// the keys of rows that [Index.Get] has found. Only reads fill it: its rows are those of the file.
+// When a transaction writes a row, the row leaves the cache before the commit. A scan adds rows
+// only while there is room, so that a long one does not push out rows that are read again and
+// again.
 type cache struct {
 	mu     sync.RWMutex
 	tables map[string]map[string]cachedRow // by table and key

@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -42,6 +44,7 @@ func runSelftest(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if len(args) > 0 {
 		return usageError{errors.New("selftest takes no settings")}
 	}
+	signal.Ignore(syscall.SIGPIPE) // who reads only the first line, such as head, ends it as an error does
 	return selftest{hardships: hardships, maxRing: maxRing}.run(ctx, stdout, stderr)
 }
 
@@ -56,23 +59,28 @@ func (s selftest) run(ctx context.Context, out, log io.Writer) (err error) {
 		return fmt.Errorf("selftest: no folder for temporary files can be made (%w): set TMPDIR to a folder in which this user may write, such as /dev/shm", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Fprintf(out, "idlepush %s is put through %d hardships, with mail servers, push services and phones inside this process.\n"+
+	_, err = fmt.Fprintf(out, "idlepush %s is put through %d hardships, with mail servers, push services and phones inside this process.\n"+
 		"Each new mail must ring once on each phone. This takes less than a minute, and leaves nothing behind.\n\n", version(), len(s.hardships))
 	trials, done := make([]trial, len(s.hardships)), make([]chan struct{}, len(s.hardships))
 	var meeting sync.WaitGroup
 	defer meeting.Wait()
+	trying, stop := context.WithCancel(ctx)
+	defer stop()
 	for i, h := range s.hardships {
 		done[i] = make(chan struct{})
 		meeting.Go(func() {
 			defer close(done[i])
-			trials[i].text, trials[i].err = s.meet(ctx, h, filepath.Join(dir, strconv.Itoa(i)), &trials[i].log)
+			trials[i].text, trials[i].err = s.meet(trying, h, filepath.Join(dir, strconv.Itoa(i)), &trials[i].log)
 		})
 	}
 	for i := range trials {
+		if err != nil {
+			return fmt.Errorf("selftest has ended early, as nobody reads what it prints: %w", err)
+		}
 		if <-done[i]; ctx.Err() != nil {
 			return nil
 		}
-		s.print(out, i, &trials[i])
+		err = s.print(out, i, &trials[i])
 	}
 	return s.end(out, log, trials)
 }
@@ -123,7 +131,7 @@ func (s selftest) meet(ctx context.Context, h hardship, dir string, log io.Write
 }
 
 // print prints the line of a hardship.
-func (s selftest) print(out io.Writer, i int, t *trial) {
+func (s selftest) print(out io.Writer, i int, t *trial) error {
 	name, does := 0, 0
 	for _, h := range s.hardships {
 		name, does = max(name, len(h.name)), max(does, len(h.does))
@@ -132,7 +140,8 @@ func (s selftest) print(out io.Writer, i int, t *trial) {
 	if t.err != nil {
 		verdict, text = "FAILED", strings.ReplaceAll(t.err.Error(), "\n", "; ")
 	}
-	fmt.Fprintf(out, "%-6s  %-*s  %-*s  %s\n", verdict, name, s.hardships[i].name, does, s.hardships[i].does, text)
+	_, err := fmt.Fprintf(out, "%-6s  %-*s  %-*s  %s\n", verdict, name, s.hardships[i].name, does, s.hardships[i].does, text)
+	return err
 }
 
 // end prints the result of all hardships, and the logs of those in which idlepush broke its promise.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"os"
@@ -24,6 +25,7 @@ func TestSelftest(t *testing.T) {
 	t.Parallel()
 	t.Run("it keeps its promise in each hardship", selftestPasses)
 	t.Run("it leaves nothing behind when it is interrupted", selftestInterrupted)
+	t.Run("it leaves nothing behind when nobody reads what it prints", selftestUnread)
 	t.Run("without a folder for temporary files it says what to do", selftestWithoutFolder)
 	t.Run("it takes no settings", selftestUsage)
 	t.Run("the docs have its hardships", selftestDocs)
@@ -85,6 +87,24 @@ func selftestInterrupted(t *testing.T) {
 	systemtest.Must(t, c.Process.Signal(os.Interrupt))
 	if err := c.Wait(); c.ProcessState.ExitCode() != 1 || strings.Contains(out.String(), "FAILED") || !strings.Contains(out.String(), "idlepush: interrupted\n") {
 		t.Errorf("%v: %s", err, out.String())
+	}
+	isEmpty(t, tmp)
+}
+
+// selftestUnread reads the first line only, as head does.
+func selftestUnread(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	c := selftestCommand(t, tmp)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.StdoutPipe()
+	systemtest.Must(t, err)
+	systemtest.Must(t, c.Start())
+	_, err = bufio.NewReader(out).ReadString('\n')
+	systemtest.Must(t, errors.Join(err, out.Close()))
+	if err := c.Wait(); c.ProcessState.ExitCode() != 1 || !strings.Contains(errs.String(), "nobody reads what it prints") {
+		t.Errorf("%v: %s", err, errs.String())
 	}
 	isEmpty(t, tmp)
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"idlepush/clocks"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -19,13 +20,14 @@ type core struct {
 	dispatcher *push.Dispatcher
 	pool       *watcher.Pool
 	clients    *oauthClients
+	house      *house
 	jumped     chan struct{}
 	wall       func() time.Time
 	log        *slog.Logger
 }
 
-// core returns the parts that find and deliver the mail of the store; they do not run yet. wall
-// takes the place of the machine's wall clock, unless it is nil.
+// core returns the parts that find and deliver the mail of the store, and what knows whether they
+// do; they do not run yet. wall takes the place of the machine's wall clock, unless it is nil.
 func (s settings) core(store *registry.Store, wall func() time.Time, log *slog.Logger) (*core, error) {
 	transports, err := s.transports(store)
 	if err != nil {
@@ -36,6 +38,7 @@ func (s settings) core(store *registry.Store, wall func() time.Time, log *slog.L
 		URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log, Now: wall}
 	c.pool, c.clients = s.pool(store, log)
 	c.pool.Now = wall
+	c.house = newHouse(store, c.pool, newPulse(&c.dispatcher.Looked, &c.pool.Looked))
 	return c, nil
 }
 
@@ -43,5 +46,18 @@ func (s settings) core(store *registry.Store, wall func() time.Time, log *slog.L
 func (c *core) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return dispatch(ctx, c.store, c.dispatcher, c.pool, c.log) })
 	group.Go(func() error { return c.pool.Run(ctx) })
-	group.Go(func() error { watchClock(ctx, c.wall, c.pool.AskNow, c.jumped, c.log); return nil })
+	group.Go(func() error { c.watchClock(ctx); return nil })
+}
+
+// watchClock tells all parts of each jump of the clock, until ctx ends.
+func (c *core) watchClock(ctx context.Context) {
+	clocks.Watch(ctx, c.wall, func(by time.Duration) {
+		c.log.Info("the machine slept, or its clock was set; asking every mail server and looking at every queue now", "jump", by.Round(time.Second))
+		c.house.wake()
+		c.pool.AskNow()
+		select {
+		case c.jumped <- struct{}{}:
+		default: // the dispatcher has not come to the last one yet
+		}
+	})
 }

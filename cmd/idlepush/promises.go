@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -27,13 +26,11 @@ func newHouse(store *registry.Store, pool *watcher.Pool, loops pulse) *house {
 	return &house{store: store, live: pool.Live, loops: loops, awake: time.Now(), last: clocks.Read(nil)}
 }
 
-// watch notes when the machine has slept or its clock was set, until ctx ends.
-func (h *house) watch(ctx context.Context) {
-	clocks.Watch(ctx, nil, func(time.Duration) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.awake, h.last = time.Now(), clocks.Read(nil)
-	})
+// wake notes that the machine has slept, or that its clock was set.
+func (h *house) wake() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.awake, h.last = time.Now(), clocks.Read(nil)
 }
 
 // broken returns the promises that are broken at now. What is old because the machine slept, or its

@@ -17,7 +17,6 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
-	"idlepush/clocks"
 	"idlepush/cmd/idlepush/metrics"
 	"idlepush/push"
 	"idlepush/registry"
@@ -42,14 +41,11 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	if err != nil {
 		return err
 	}
-	dispatcher, pool := c.dispatcher, c.pool
-	dispatcher.Sent, pool.Ended = figures.Sent, figures.Ended
-	loops := newPulse(&dispatcher.Looked, &pool.Looked)
-	house := newHouse(store, pool, loops)
-	figures.Collect(store, pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: loops.age, Broken: house.broken})
+	c.dispatcher.Sent, c.pool.Ended = figures.Sent, figures.Ended
+	figures.Collect(store, c.pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: c.house.loops.age, Broken: c.house.broken})
 	group, ctx := errgroup.WithContext(ctx)
 	forPrometheus := figures.Handler(log)
-	api, err := s.handler(ctx, store, dispatcher, pool, house, c.clients, forPrometheus, log)
+	api, err := s.handler(ctx, c, forPrometheus)
 	if err != nil {
 		return err
 	}
@@ -78,19 +74,18 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		serveBackup(mux, store, log)
 		serveExport(mux, store)
 		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: c.transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()},
-			thisProcess{s, store, pool, s.finder(c.clients)})
+			thisProcess{s, store, c.pool, s.finder(c.clients)})
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })
 	}
 	c.run(ctx, group)
 	group.Go(func() error { api.Run(ctx); return nil })
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { s.backUpDaily(ctx, store, log); return nil })
-	group.Go(func() error { house.watch(ctx); return nil })
 	if s.monitoring.alive != "" {
-		group.Go(func() error { s.deadMan(house, log).run(ctx); return nil })
+		group.Go(func() error { s.deadMan(c.house, log).run(ctx); return nil })
 	}
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })
-	group.Go(func() error { feedWatchdog(ctx, loops, log); return nil })
+	group.Go(func() error { feedWatchdog(ctx, c.house.loops, log); return nil })
 	if listening != nil {
 		listening(listener.Addr())
 	}
@@ -257,19 +252,6 @@ func purge(ctx context.Context, store *registry.Store, log *slog.Logger) error {
 		case <-ticker.C:
 		}
 	}
-}
-
-// watchClock calls ask and sends to jumped after each jump of the clock, until ctx ends. wall takes
-// the place of the machine's wall clock, unless it is nil.
-func watchClock(ctx context.Context, wall func() time.Time, ask func(), jumped chan<- struct{}, log *slog.Logger) {
-	clocks.Watch(ctx, wall, func(by time.Duration) {
-		log.Info("the machine slept, or its clock was set; asking every mail server and looking at every queue now", "jump", by.Round(time.Second))
-		ask()
-		select {
-		case jumped <- struct{}{}:
-		default: // Run has not come to the last one yet
-		}
-	})
 }
 
 // serveHTTP serves until ctx ends, and then waits up to 8 s for running requests. The whole program

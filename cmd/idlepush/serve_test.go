@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/registrytest"
 )
 
@@ -173,10 +174,14 @@ func TestWatchClock(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			log, lines := registrytest.NewLog(t)
 			var clock registrytest.Clock
+			dir, _, _ := registrytest.DirWithUsers(t)
+			store := registrytest.Open(t, dir)
+			defer store.Close()
+			c, err := settings{}.core(store, clock.Now, log)
+			systemtest.Must(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
-			asked, jumped := make(chan bool, 10), make(chan struct{}, 1)
 			var watching sync.WaitGroup
-			watching.Go(func() { watchClock(ctx, clock.Now, func() { asked <- true }, jumped, log) })
+			watching.Go(func() { c.watchClock(ctx) })
 			for range 2 {
 				time.Sleep(time.Hour)
 				clock.Move(8 * time.Hour)
@@ -184,8 +189,8 @@ func TestWatchClock(t *testing.T) {
 			time.Sleep(time.Minute)
 			cancel()
 			watching.Wait()
-			if len(asked) != 2 || len(jumped) != 1 || strings.Count(lines.String(), "jump=8h0m0s") != 2 {
-				t.Errorf("it asked %d times, and told of %d jumps: %s", len(asked), len(jumped), lines)
+			if awake := time.Since(c.house.awake); len(c.jumped) != 1 || awake > time.Minute || strings.Count(lines.String(), "jump=8h0m0s") != 2 {
+				t.Errorf("the dispatcher is told %d times, and the house that all are awake for %v: %s", len(c.jumped), awake, lines)
 			}
 		})
 	})

@@ -22,7 +22,8 @@ import (
 
 // handler returns the API and the page, with what they need of the other packages. Their event
 // streams end with ctx.
-func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Dispatcher, pool *watcher.Pool, house *house, clients *oauthClients, figures http.Handler, log *slog.Logger) (*web.Server, error) {
+func (s settings) handler(ctx context.Context, c *core, figures http.Handler) (*web.Server, error) {
+	store := c.store
 	key, err := store.Outbox.VAPIDKey()
 	if err != nil {
 		return nil, err
@@ -33,17 +34,17 @@ func (s settings) handler(ctx context.Context, store *registry.Store, d *push.Di
 	}
 	return web.New(web.Config{
 		Users: store.Users, Logins: store.Logins, Accounts: store.Accounts, Devices: store.Devices, History: store.History,
-		Mail:  s.mailConfig(pool, clients, d.Codes, log),
-		OAuth: clients.config(pool, log),
-		Push:  pushConfig(d, public),
-		Codes: d.Codes,
-		Log:   log, Version: version(),
+		Mail:  s.mailConfig(c.pool, c.clients, c.dispatcher.Codes, c.log),
+		OAuth: c.clients.config(c.pool, c.log),
+		Push:  pushConfig(c.dispatcher, public),
+		Codes: c.dispatcher.Codes,
+		Log:   c.log, Version: version(),
 		AdminToken: s.adminToken, TrustedProxies: s.trustedProxies,
 		Advice:    store.Warnings(),
 		PublicURL: func() string { return s.public(store) },
 		Stopping:  ctx.Done(),
 		Ready:     store.Ready,
-		Broken:    func() []promise.Broken { return house.broken(time.Now()) },
+		Broken:    func() []promise.Broken { return c.house.broken(time.Now()) },
 		Metrics:   figures,
 	}), nil
 }

@@ -2,11 +2,13 @@ package push
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepush"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/ring"
 )
@@ -73,4 +75,48 @@ func silencePasses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A phone that reported stops. What its user was told of that on another ends with the phone.
+func TestOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		other, phone, cleared := h.phone("other"), h.phone("phone"), 0
+		h.run()
+		report := func() {
+			now := h.clock.Now()
+			err := h.store.Devices.Receive(h.store.Outbox.TestReceipt(phone.ID, now), receipt.Report{Shown: now, Now: now}, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		report()
+		for range 3 {
+			h.mail(1)
+			after(24 * time.Hour)
+		}
+		d, err := h.store.Devices.Get(phone.ID)
+		if err == nil {
+			err = h.store.Devices.Remove(d, "")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var shown []string
+		for _, p := range h.sends() {
+			switch m := p.message; {
+			case p.device.ID != other.ID:
+			case m.Kind == idlepush.KindAttention:
+				shown = append(shown, m.ID)
+			case m.Kind == idlepush.KindClear:
+				shown = slices.DeleteFunc(shown, func(id string) bool { return slices.Contains(m.work.Notification.Clear, id) })
+				cleared++
+			}
+		}
+		if len(shown) > 0 || cleared == 0 {
+			t.Errorf("the other shows %d still, after %d clears", len(shown), cleared)
+		}
+	})
 }

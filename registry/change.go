@@ -161,6 +161,9 @@ func (c *core) watchUsers() {
 		if before != nil && after != nil && len(before.Notices)+len(after.Notices) > 0 && !reflect.DeepEqual(before.Notices, after.Notices) {
 			c.publish(userChanged, string(k), []string{string(k)})
 		}
+		if after != nil && len(after.Over) > 0 {
+			c.outbox.raise()
+		}
 		if before != nil && (after == nil || before.Era != after.Era) {
 			c.publish(sessionChanged, "", []string{string(k)})
 			c.publishToAll(inviteChanged, "")

@@ -159,7 +159,7 @@ var (
 		frozen(deliveries, v1.Deliveries), frozen(metas, v1.Metas),
 	}
 	indexes = []index{
-		entries("usersNamed", usersNamed), entries("tokensOf", tokensOf), entries("tokensID", tokensID), entries("invitesOf", invitesOf),
+		entries("usersNamed", usersNamed), entries("usersOver", usersOver), entries("tokensOf", tokensOf), entries("tokensID", tokensID), entries("invitesOf", invitesOf),
 		entries("invitesID", invitesID), entries("passwordLinks", passwordLinks), entries("accountsOf", accountsOf), entries("accountsFor", accountsFor), entries("accountsAt", accountsAt),
 		entries("devicesID", devicesID), entries("devicesAt", devicesAt), entries("due", due), marked("byStableID", stableMark, byStableID),
 		marked("byFingerprint", fingerprintMark, byFingerprint), marked("duplicates", duplicateMark, duplicates), marked("known", knownMark, known),
@@ -187,7 +187,7 @@ func TestFrozenFormat(t *testing.T) {
 
 	s := newStore(t)
 	f := furnish(t, s)
-	if err := errors.Join(f.wordless(), f.silent()); err != nil {
+	if err := errors.Join(f.wordless(), f.silent(), f.over()); err != nil {
 		t.Fatal(err)
 	}
 	half := notificationKey{id(f.own.ID), 1}

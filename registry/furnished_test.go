@@ -210,6 +210,20 @@ func (f furnished) unconfirmed() error {
 	})
 }
 
+// over is unconfirmed, and then the end of that, which nobody is told of yet.
+func (f furnished) over() error {
+	if err := f.unconfirmed(); err != nil {
+		return err
+	}
+	return f.s.db.Update(func(tx *table.Tx) error {
+		q, _, err := queues.Get(tx, id(f.page.ID))
+		if err != nil {
+			return err
+		}
+		return endUnconfirmed(tx, deviceKey{id(f.ann.ID), id(f.page.ID)}, q.Chain.Told)
+	})
+}
+
 // noticed gives ben a notice.
 func (f furnished) noticed() error {
 	return f.s.db.Update(func(tx *table.Tx) error {

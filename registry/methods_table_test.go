@@ -179,7 +179,7 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return only(f.s.Devices.Receive(f.s.Outbox.TestReceipt(f.page.ID, noon), receipt.Report{Opened: noon, Now: noon}, noon))
 		}},
-	{method: "Devices.Receive", when: "of one that was unconfirmed", reads: "deliveries 3, notifications 1, queues 3", halfway: "the receipt stands before all is taken away",
+	{method: "Devices.Receive", when: "of one that was unconfirmed", reads: "deliveries 1, queues 1",
 		before: func(f furnished) error { return f.unconfirmed() },
 		do: func(f furnished) (any, error) {
 			return only(f.s.Devices.Receive(f.received, receipt.Report{Opened: noon, Now: noon}, noon))
@@ -496,6 +496,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return only(f.s.Outbox.RingProof(f.phone.ID, ring.EveryDay, "2026-11-30", noon.Add(-24*time.Hour), noon))
 		}},
+	{method: "Outbox.Withdraw", reads: "deliveries 2, notifications 1, queues 2", halfway: "what does not fit one transaction takes several", before: furnished.over,
+		do: func(f furnished) (any, error) { return only(f.s.Outbox.Withdraw(noon)) }},
 	{method: "Outbox.VAPIDKey", reads: "meta 1, meta sealed 1",
 		do: func(f furnished) (any, error) { return f.s.Outbox.VAPIDKey() }},
 	{method: "Mail.Wordless", reads: "notifications 1, notifications sealed 1",

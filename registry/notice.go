@@ -88,15 +88,86 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 
 // giveNotice gives a user a notice.
 func (s *queueSet) giveNotice(user id, r idlepush.Reason) error {
-	u, err := getUser(s.tx, string(user))
+	return changeUser(s.tx, user, func(u *userRow) { u.addNotice(notice{s.now, r}) })
+}
+
+// changeUser changes the row of a user. If that is removed or damaged it does nothing: nobody can
+// log in.
+func changeUser(tx *table.Tx, user id, change func(*userRow)) error {
+	u, err := getUser(tx, string(user))
 	if errors.Is(err, ErrNotFound) {
-		return nil // the user's row is damaged: nobody can log in and see a notice
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	u.addNotice(notice{s.now, r})
-	return users.Put(s.tx, user, u)
+	change(&u)
+	return users.Put(tx, user, u)
+}
+
+// overCost is what it reads and writes at most to change Over of a user.
+const overCost = 4
+
+// endTold has Withdraw withdraw what the user was told by the notification with this stable id.
+func (row *userRow) endTold(stable string) { row.Over = append(slices.Clone(row.Over), stable) }
+
+// Withdraw withdraws what users were told and is over, as other methods have noted. What does not
+// fit one transaction takes several. Changed receives when there is something to withdraw.
+func (o Outbox) Withdraw(now time.Time) error {
+	for {
+		var next []table.Row[id, userRow]
+		err := o.db.View(func(tx *table.Tx) (err error) {
+			next, err = usersOver.Rows(tx, table.Range{}, 1)
+			return err
+		})
+		if err != nil || len(next) == 0 {
+			return err
+		}
+		err = o.updateQueues(now, func(set *queueSet) error { return o.withdrawOver(set, next[0].Key) })
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// withdrawOver withdraws the first of what the user was told and is over, or a part of that.
+func (c *core) withdrawOver(set *queueSet, user id) error {
+	u, err := getUser(set.tx, string(user))
+	if err != nil || len(u.Over) == 0 {
+		return err
+	}
+	set.reserved = overCost
+	n, found, err := byStableID.Row(set.tx, stableKey{user, u.Over[0]})
+	if err != nil {
+		return err
+	}
+	done := !found
+	if found {
+		t := c.newWithdrawal(set, user)
+		if done, err = t.withdraw(n); err == nil {
+			err = t.sendClears()
+		}
+	} else { // Purge has removed it, and devices may show it still
+		err = set.clearAtUser(user, u.Over[0])
+	}
+	if err != nil || !done {
+		return err
+	}
+	u.Over = slices.Clone(u.Over[1:])
+	return users.Put(set.tx, user, u)
+}
+
+// clearAtUser queues a clear of a notification for all devices of the user.
+func (s *queueSet) clearAtUser(user id, stable string) error {
+	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
+	if err != nil {
+		return err
+	}
+	var recipients []string
+	for _, k := range own {
+		recipients = append(recipients, string(k.device))
+	}
+	return s.insert(clearOf(string(user), []string{stable}, s.now), recipients)
 }
 
 // toldCost is what tellUser reads and writes at most, with one queue.

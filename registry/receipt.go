@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"time"
 
 	"idlepush"
@@ -101,7 +100,7 @@ func (q *queueRow) setChain(c receipt.Chain) {
 
 // Receive records what a device reports on a delivery or of a test push, by the token that came
 // with it. What was reported before stays. If the device was unconfirmed, what its user was told
-// of that is taken away. What does not fit one transaction takes several.
+// of that is over; see Withdraw.
 //
 // Receive returns ErrDenied if the token was not made here, before it reads anything. It returns
 // ErrNotFound if the delivery or the device is no longer kept, or if a later test push was reported
@@ -124,15 +123,17 @@ func (s Devices) Receive(token idlepush.Secret, r receipt.Report, now time.Time)
 	if err != nil || known {
 		return err
 	}
-	return s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) {
+	return s.updateQueues(now, func(set *queueSet) error {
 		q, err := set.getExisting(k.device)
 		if err == nil {
 			err = set.receive(q, k, r)
 		}
-		if err != nil || q.row.Chain.Told == "" || q.row.Chain.Unanswered > 0 {
-			return true, err
+		if err != nil || q.row.Chain.Unanswered > 0 {
+			return err
 		}
-		return s.endUnconfirmed(set, q)
+		told := q.row.Chain.Told
+		q.row.Chain.Told = ""
+		return endUnconfirmed(set.tx, q.device.Key, told)
 	})
 }
 
@@ -236,45 +237,14 @@ func (s *queueSet) followPush(q *queue, row deliveryRow) error {
 	return s.giveNotice(d.Key.user, r)
 }
 
-// endUnconfirmed takes away what the user was told of an unconfirmed device. done reports whether
-// all of that fitted the transaction.
-func (c *core) endUnconfirmed(set *queueSet, q *queue) (done bool, err error) {
-	user := q.device.Key.user
-	n, found, err := byStableID.Row(set.tx, stableKey{user, q.row.Chain.Told})
-	if err != nil {
-		return false, err
+// endUnconfirmed ends what the user of a device was told of its being unconfirmed: the notice, and
+// the notification with the stable id told, if that is not empty.
+func endUnconfirmed(tx *table.Tx, k deviceKey, told string) error {
+	if told == "" {
+		return nil
 	}
-	if done = !found; found {
-		t := c.newWithdrawal(set, user)
-		if done, err = t.withdraw(n); err == nil {
-			err = t.sendClears()
-		}
-	} else { // Purge has removed it, and devices may show it still
-		err = set.clearAtUser(user, q.row.Chain.Told)
-	}
-	if err != nil || !done {
-		return false, err
-	}
-	q.row.Chain.Told = ""
-	u, err := getUser(set.tx, string(user))
-	if errors.Is(err, ErrNotFound) || err == nil && !u.endNotices(receipt.CodeUnconfirmed, q.id()) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, users.Put(set.tx, user, u)
-}
-
-// clearAtUser queues a clear of a notification for all devices of the user.
-func (s *queueSet) clearAtUser(user id, stable string) error {
-	own, err := devices.Keys(s.tx, table.Under(user), table.NoLimit)
-	if err != nil {
-		return err
-	}
-	var recipients []string
-	for _, k := range own {
-		recipients = append(recipients, string(k.device))
-	}
-	return s.insert(clearOf(string(user), []string{stable}, s.now), recipients)
+	return changeUser(tx, k.user, func(u *userRow) {
+		u.endNotices(receipt.CodeUnconfirmed, k.device)
+		u.endTold(told)
+	})
 }

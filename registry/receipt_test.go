@@ -250,9 +250,9 @@ func receiptsMoved(t *testing.T) {
 	ann, ben := someone(t, s, "ann"), someone(t, s, "ben")
 	d := phone(t, s, ann, "phone")
 	report(t, s, s.Outbox.TestReceipt(d.ID, dawn), reportOf(dawn, dawn, dawn, dawn), dawn)
-	d.User, d.Address = ben.ID, "phone"
-	d, _, err := s.Devices.Register(d, "", dawn)
-	if err != nil || chainOf(t, s, d).Acknowledged() || len(wayOf(t, s, d)) > 0 {
+	d.User = ben.ID
+	d, created, err := s.Devices.Register(d, "", dawn)
+	if err != nil || created || chainOf(t, s, d).Acknowledged() || len(wayOf(t, s, d)) > 0 {
 		t.Errorf("ben's has the chain %+v, %v", chainOf(t, s, d), err)
 	}
 }
@@ -298,102 +298,6 @@ func TestReceivedHook(t *testing.T) {
 	if !slices.Equal(got, []time.Duration{time.Second, 0}) {
 		t.Errorf("it is called with %v", got)
 	}
-}
-
-// TestUnconfirmed has a phone that reports stop to do so, and begin again.
-func TestUnconfirmed(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		others int
-		days   int // until it reports again
-	}{"with another phone": {1, 2}, "without another": {0, 2}, "after what was told is purged": {1, 10}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			stopReporting(t, c.others, c.days)
-		})
-	}
-}
-
-func stopReporting(t *testing.T, others, days int) {
-	s := newStore(t)
-	ann := someone(t, s, "ann")
-	d, a := phone(t, s, ann, "phone"), mailbox(t, s, ann, "ann@example.org")
-	var other idlepush.Device
-	if others > 0 {
-		other = phone(t, s, ann, "other")
-	}
-	ring := func(now time.Time) (w Work) {
-		t.Helper()
-		arrive(t, s, a, 1, now)
-		w = first(t, s, d, now)
-		end(t, s, w, Outcome{Result: ResultDelivered}, now)
-		if others > 0 {
-			drain(t, s, other, now)
-		}
-		return w
-	}
-	told := func(now time.Time) (list []idlepush.Notification) {
-		t.Helper()
-		found, _, err := s.History.List(ann.ID, "", 200, now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range found {
-			if n.Kind == idlepush.KindAttention && n.Code == receipt.CodeUnconfirmed {
-				list = append(list, n)
-			}
-		}
-		return list
-	}
-	w := ring(dawn)
-	early := w.Receipt
-	report(t, s, early, reportOf(dawn, dawn, time.Time{}, dawn), dawn)
-	for _, after := range []time.Duration{time.Hour, 2 * time.Hour, 25*time.Hour - 1} {
-		w = ring(at(after))
-	}
-	if list := told(at(25 * time.Hour)); len(list) > 0 {
-		t.Errorf("before a day has passed, there are %d notifications", len(list))
-	}
-	w = ring(at(25 * time.Hour))
-	ring(at(26 * time.Hour))
-	list := told(at(26 * time.Hour))
-	if len(list) != 1 || list[0].Params["device"] != "phone" {
-		t.Fatalf("it is told by %+v", list)
-	}
-	report(t, s, early, reportOf(dawn, dawn, time.Time{}, at(26*time.Hour)), at(26*time.Hour))
-	if list := told(at(26 * time.Hour)); len(list) != 1 || !list[0].Cleared.IsZero() {
-		t.Errorf("after a repeated report it is told by %+v", list)
-	}
-	if n := len(list[0].Deliveries); n != others || n > 0 && list[0].Deliveries[0].Device != other.ID {
-		t.Errorf("it is told on %+v", list[0].Deliveries)
-	}
-	if n, err := s.Users.Notice(ann.ID); err != nil || (n.Code == receipt.CodeUnconfirmed) != (others == 0) {
-		t.Errorf("the page tells %+v, %v", n, err)
-	}
-	if st := statusOf(t, s, d); st.State != idlepush.StateProven {
-		t.Errorf("it is %s, which has it sent less", st.State)
-	}
-
-	back := dawn.AddDate(0, 0, days)
-	if err := s.Purge(t.Context(), back); err != nil {
-		t.Fatal(err)
-	}
-	w = ring(back)
-	report(t, s, w.Receipt, reportOf(back, back, time.Time{}, back), back)
-	for _, n := range told(back) {
-		if n.Cleared.IsZero() {
-			t.Error("it is told of still")
-		}
-	}
-	if n, err := s.Users.Notice(ann.ID); err != nil || n.Code != "" {
-		t.Errorf("the page tells %+v, %v", n, err)
-	}
-	if others > 0 {
-		if w := first(t, s, other, back); w.Notification.Kind != idlepush.KindClear || !slices.Equal(w.Notification.Clear, []string{list[0].ID}) {
-			t.Errorf("the other phone is sent %+v", w.Notification)
-		}
-	}
-	checkRows(t, s)
 }
 
 func FuzzReceiptToken(f *testing.F) {

@@ -23,6 +23,13 @@ var (
 		}
 		return list
 	})
+	// usersOver finds the users of whom Withdraw has something to withdraw.
+	usersOver = table.NewIndex(users, "users/over", func(k id, row userRow) []id {
+		if len(row.Over) == 0 {
+			return nil
+		}
+		return []id{k}
+	})
 
 	guesses = table.New[id, guessRow]("guesses") // by user
 
@@ -169,7 +176,7 @@ var (
 
 // tables are all tables and indexes of a store. Of indexes that share a bucket it has the first.
 var tables = []table.Named{
-	users, usersNamed, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
+	users, usersNamed, usersOver, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
 	accounts, accountsOf, accountsFor, accountsAt, grants, clients, asked, standings, cursors, hosts,
 	devices, devicesID, devicesAt, wishes, deviceWishes, senders, queues, due, members, lanes, ways,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
@@ -202,6 +209,7 @@ type userRow struct {
 	// it.
 	Era      uint64
 	Notices  []noticeRow `json:",omitempty"` // oldest first
+	Over     []string    `json:",omitempty"` // stable ids of what the user was told and is over; see Withdraw
 	Browsers []digest    `json:",omitempty"` // SHA-256 of their secrets; the latest last
 
 	Passkeys     []passkeyRow `json:",omitempty"` // oldest first

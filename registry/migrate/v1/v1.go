@@ -25,6 +25,12 @@ var (
 		}
 		return list
 	})
+	_ = table.NewIndex(Users, "users/over", func(k ID, row User) []ID {
+		if len(row.Over) == 0 {
+			return nil
+		}
+		return []ID{k}
+	})
 
 	Tokens = table.NewTagged[Digest, Token]("tokens")
 	_      = table.NewIndex(Tokens, "tokens/user", func(k Digest, row Token) []Owned {
@@ -186,6 +192,7 @@ type User struct {
 	Password password
 	Era      uint64
 	Notices  []notice `json:",omitempty"`
+	Over     []string `json:",omitempty"`
 	Browsers []Digest `json:",omitempty"`
 
 	Passkeys     []passkey `json:",omitempty"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,8 @@ import (
 	"idlepush/ring"
 )
 
-// export is all that idlepush keeps of one person, without secrets.
+// export is all that idlepush keeps of one person, without secrets. It is read in parts: the first
+// has everything but mail, the others have only mail.
 type export struct {
 	Made      time.Time         `json:"made"`
 	Name      string            `json:"name"`
@@ -80,6 +82,15 @@ type exportedMail struct {
 	RangOn  []string      `json:"rang_on,omitempty"`
 }
 
+// add adds the next part.
+func (x *export) add(part export) {
+	if x.Name == "" {
+		*x = part
+		return
+	}
+	x.Mail = append(x.Mail, part.Mail...)
+}
+
 // exporter makes the export of a person.
 type exporter struct {
 	store     *registry.Store
@@ -88,18 +99,18 @@ type exporter struct {
 	users     map[string]string // names by id
 	mailboxes map[string]string // addresses by id
 	devices   map[string]string // names by id
-	out       export
+	out       export            // its first part
 }
 
-// exportOf returns what the store keeps of the person of that name.
-func exportOf(store *registry.Store, name string, now time.Time) (export, error) {
+// exportOf tells the parts of what the store keeps of the person of that name, until ctx ends.
+func exportOf(ctx context.Context, store *registry.Store, name string, now time.Time, tell func(part export)) error {
 	list, err := store.Users.List()
 	if err != nil {
-		return export{}, err
+		return err
 	}
 	i := slices.IndexFunc(list, func(u idlepush.User) bool { return strings.EqualFold(u.Name, name) })
 	if i < 0 {
-		return export{}, errNoPerson(name)
+		return errNoPerson(name)
 	}
 	x := &exporter{store: store, user: list[i], now: now, users: make(map[string]string), mailboxes: make(map[string]string), devices: make(map[string]string)}
 	for _, u := range list {
@@ -107,12 +118,13 @@ func exportOf(store *registry.Store, name string, now time.Time) (export, error)
 	}
 	x.out = export{Made: now.UTC().Truncate(time.Second), Name: x.user.Name, Admin: x.user.Admin, Created: x.user.Created.UTC(),
 		Mailboxes: []exportedMailbox{}, Devices: []exportedDevice{}, Logins: []exportedLogin{}, Passkeys: []exportedPasskey{}, Mail: []exportedMail{}}
-	for _, add := range []func() error{x.addMailboxes, x.addDevices, x.addLogins, x.addMail} {
+	for _, add := range []func() error{x.addMailboxes, x.addDevices, x.addLogins} {
 		if err := add(); err != nil {
-			return export{}, err
+			return err
 		}
 	}
-	return x.out, nil
+	tell(x.out)
+	return x.tellMail(ctx, tell)
 }
 
 func (x *exporter) addMailboxes() error {
@@ -173,15 +185,17 @@ func (x *exporter) addLogins() error {
 	return err
 }
 
-// exportStep is how many notifications are read at once.
+// exportStep is how many notifications are read at once, and make a part.
 const exportStep = 500
 
-func (x *exporter) addMail() error {
+// tellMail tells the parts that have mail.
+func (x *exporter) tellMail(ctx context.Context, tell func(part export)) error {
 	for after := ""; ; {
 		list, next, err := x.store.History.List(x.user.ID, after, exportStep, x.now)
-		if err != nil {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return err
 		}
+		var part export
 		for _, n := range list {
 			m := exportedMail{At: n.At.UTC(), Kind: n.Kind, Mailbox: x.mailboxes[n.Account], Folder: n.Folder, From: n.Content.From, Subject: n.Content.Subject, Preview: n.Content.Preview, Code: n.Code}
 			for _, d := range n.Deliveries {
@@ -189,17 +203,20 @@ func (x *exporter) addMail() error {
 					m.RangOn = append(m.RangOn, name)
 				}
 			}
-			x.out.Mail = append(x.out.Mail, m)
+			part.Mail = append(part.Mail, m)
 		}
+		tell(part)
 		if after = next; next == "" {
 			return nil
 		}
 	}
 }
 
-// serveExport serves what the command export asks of the daemon.
-func serveExport(mux *http.ServeMux, store *registry.Store) {
-	mux.HandleFunc("POST /export", answerCommand(func(name string) (export, error) { return exportOf(store, name, time.Now()) }))
+// serveExport serves what the command export asks of the daemon, until ctx ends.
+func serveExport(ctx context.Context, mux *http.ServeMux, store *registry.Store) {
+	mux.HandleFunc("POST /export", tellCommand(ctx, func(ctx context.Context, name string, tell func(export)) error {
+		return exportOf(ctx, store, name, time.Now(), tell)
+	}))
 }
 
 // runExport prints what idlepush keeps of the person whom the arguments name.
@@ -209,12 +226,16 @@ func runExport(ctx context.Context, args []string, getenv func(string) string, s
 		return err
 	}
 	var out export
-	err = askDaemon(ctx, s.data, "/export", name, &out)
+	err = unlessSilent(ctx, answerWait, func(ctx context.Context, heard func()) error {
+		return hearDaemon(ctx, s.data, "/export", name, func(part export) {
+			heard()
+			out.add(part)
+		})
+	})
 	if errors.Is(err, errNoDaemon) {
 		var store *registry.Store
 		if store, err = openStopped(s); err == nil {
-			out, err = exportOf(store, name, time.Now())
-			err = errors.Join(err, store.Close())
+			err = errors.Join(exportOf(ctx, store, name, time.Now(), out.add), store.Close())
 		}
 	}
 	if err != nil {

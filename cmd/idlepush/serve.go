@@ -72,7 +72,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		s.servePasswordLink(mux, store, log)
 		s.serveSetupLink(mux, store, listener.Addr(), log)
 		serveBackup(mux, store, log)
-		serveExport(mux, store)
+		serveExport(ctx, mux, store)
 		serveDoctor(ctx, mux, installation{settings: s, store: store, transports: c.transports, identity: own, noticed: api.Noticed, getenv: os.Getenv, outside: internet()},
 			thisProcess{s, store, c.pool, s.finder(c.clients)})
 		group.Go(func() error { return serveHTTP(ctx, commands, mux, log) })

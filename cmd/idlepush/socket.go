@@ -24,11 +24,15 @@ const socketFile = "idlepush.sock"
 // 108 bytes (unix(7)), macOS for 104, both with a zero byte at the end.
 const maxSocketPath = 103
 
-// answerWait is how long a command waits for the daemon, or for the first of several values.
+// answerWait is how long a command waits for the daemon, or for the first of several values. An
+// export waits so long for each.
 const answerWait = 30 * time.Second
 
 // errNoDaemon reports that no daemon listens on the socket.
 var errNoDaemon = errors.New("no daemon listens")
+
+// errorTrailer is the trailer with the error that ended an answer of several values.
+const errorTrailer = "Idlepush-Error"
 
 // socket is a listener that removes its file when it is closed.
 type socket struct {
@@ -154,7 +158,27 @@ func callDaemon(ctx context.Context, dir, path string, in any, read func(answer 
 		refusal, err := io.ReadAll(resp.Body)
 		return errors.Join(err, errors.New(string(bytes.TrimSpace(refusal))))
 	}
-	return read(resp.Body)
+	if err := read(resp.Body); err != nil {
+		return err
+	}
+	if said := resp.Trailer.Get(errorTrailer); said != "" {
+		return errors.New(said)
+	}
+	return nil
+}
+
+// unlessSilent calls do, and ends it if it does not call heard for so long.
+func unlessSilent(ctx context.Context, silence time.Duration, do func(ctx context.Context, heard func()) error) error {
+	errSilent := fmt.Errorf("idlepush has said nothing for %v: most likely its disk does not answer, look into its log", silence)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(silence, func() { cancel(errSilent) })
+	defer timer.Stop()
+	err := do(ctx, func() { timer.Reset(silence) })
+	if err != nil && context.Cause(ctx) == errSilent {
+		return errSilent
+	}
+	return err
 }
 
 // answerCommand answers a command with what do returns, or with its error as text.
@@ -175,7 +199,7 @@ func answerCommand[I, O any](do func(I) (O, error)) http.HandlerFunc {
 }
 
 // tellCommand answers a command with each value that do tells, when it does, for as long as that
-// takes. An error counts only before the first. It ends with ctx.
+// takes. It ends with ctx.
 func tellCommand[I, O any](ctx context.Context, do func(ctx context.Context, in I, tell func(O)) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		asked, cancel := context.WithCancel(r.Context())
@@ -184,14 +208,22 @@ func tellCommand[I, O any](ctx context.Context, do func(ctx context.Context, in 
 		conn := http.NewResponseController(w)
 		var in I
 		err := errors.Join(json.NewDecoder(r.Body).Decode(&in), conn.SetReadDeadline(time.Time{}), conn.SetWriteDeadline(time.Time{}))
+		told := false
 		if err == nil {
 			answer := json.NewEncoder(w)
 			err = do(asked, in, func(out O) {
+				told = true
 				answer.Encode(out)
 				conn.Flush()
 			})
+			if err != nil && ctx.Err() != nil {
+				err = errors.New("idlepush was stopped before the answer was whole: try again")
+			}
 		}
-		if err != nil {
+		switch {
+		case err != nil && told:
+			w.Header().Set(http.TrailerPrefix+errorTrailer, err.Error())
+		case err != nil:
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"idlepush/registry/registrytest"
 )
@@ -23,15 +25,13 @@ func TestSocket(t *testing.T) {
 	t.Run("one that a crash has left is replaced", socketStale)
 	t.Run("a link in its place is replaced, and nothing behind it changes", socketLink)
 	t.Run("without a daemon a command finds none", socketOfNobody)
+	t.Run("an answer that fails in the middle is not taken for a whole one", socketFails)
+	t.Run("an answer may take long, but not be silent for long", socketSilent)
 }
 
-// serveSocket serves a command that says hello by the socket of the folder. stop ends it.
-func serveSocket(t *testing.T, dir string) (stop func()) {
+// serveHello serves a command that says hello by the socket of the folder. stop ends it.
+func serveHello(t *testing.T, dir string) (stop func()) {
 	t.Helper()
-	l, err := listenSocket(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /hello", answerCommand(func(name string) (string, error) {
 		if name == "" {
@@ -39,6 +39,16 @@ func serveSocket(t *testing.T, dir string) (stop func()) {
 		}
 		return "hello " + name, nil
 	}))
+	return serveSocket(t, dir, mux)
+}
+
+// serveSocket serves commands by the socket of the folder. stop ends it.
+func serveSocket(t *testing.T, dir string, mux *http.ServeMux) (stop func()) {
+	t.Helper()
+	l, err := listenSocket(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	log, _ := registrytest.NewLog(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -68,7 +78,7 @@ func socketReached(t *testing.T) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		stop := serveSocket(t, dir)
+		stop := serveHello(t, dir)
 		if answer, err := hello(t, dir, "Anna"); err != nil || answer != "hello Anna" {
 			t.Errorf("%q, %v", answer, err)
 		}
@@ -88,7 +98,7 @@ func socketReached(t *testing.T) {
 func socketMode(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	defer serveSocket(t, dir)()
+	defer serveHello(t, dir)()
 	info, err := os.Lstat(filepath.Join(dir, socketFile))
 	if err != nil || info.Mode() != fs.ModeSocket|0o600 {
 		t.Errorf("its mode is %v, %v", info.Mode(), err)
@@ -112,7 +122,7 @@ func socketStale(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, socketFile+".new"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	defer serveSocket(t, dir)()
+	defer serveHello(t, dir)()
 	if answer, err := hello(t, dir, "Anna"); err != nil || answer != "hello Anna" {
 		t.Errorf("%q, %v", answer, err)
 	}
@@ -130,7 +140,7 @@ func socketLink(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stop := serveSocket(t, dir)
+	stop := serveHello(t, dir)
 	if answer, err := hello(t, dir, "Anna"); err != nil || answer != "hello Anna" {
 		t.Errorf("%q, %v", answer, err)
 	}
@@ -150,4 +160,57 @@ func socketOfNobody(t *testing.T) {
 			t.Errorf("in %s: %v", dir, err)
 		}
 	}
+}
+
+func socketFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	daemon, stopped := context.WithCancel(t.Context())
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /count", tellCommand(daemon, func(ctx context.Context, fails bool, tell func(int)) error {
+		tell(1)
+		if fails {
+			return errors.New("the disk\nis gone")
+		}
+		stopped()
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	defer serveSocket(t, dir, mux)()
+	for _, fails := range []bool{true, false} {
+		want := "idlepush was stopped before the answer was whole: try again"
+		if fails {
+			want = "the disk is gone"
+		}
+		var heard []int
+		err := hearDaemon(t.Context(), dir, "/count", fails, func(n int) { heard = append(heard, n) })
+		if err == nil || err.Error() != want || len(heard) != 1 {
+			t.Errorf("%v and %v, want the error %q", heard, err, want)
+		}
+	}
+}
+
+func socketSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		tell := func(pause time.Duration) error {
+			return unlessSilent(t.Context(), answerWait, func(ctx context.Context, heard func()) error {
+				for range 10 {
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case <-time.After(pause):
+						heard()
+					}
+				}
+				return nil
+			})
+		}
+		if err := tell(answerWait - time.Second); err != nil || time.Since(began) < 4*time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		if err := tell(answerWait + time.Second); err == nil || !strings.Contains(err.Error(), "said nothing for 30s") {
+			t.Errorf("the error of a silent daemon is %v", err)
+		}
+	})
 }

@@ -105,6 +105,14 @@ func (f *FCM) Register(receiver *Receiver) string {
 	return token
 }
 
+// SetReceiver has the phone accept only messages encrypted to the receiver from now on, as after its
+// app has made new keys.
+func (f *FCM) SetReceiver(token string, receiver *Receiver) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.phones[token] = receiver
+}
+
 // Unregister makes the service answer UNREGISTERED for the token from now on, as if the app had
 // been removed.
 func (f *FCM) Unregister(token string) {

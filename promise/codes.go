@@ -9,6 +9,7 @@ const (
 	deviceWaits        codes.Code = "device_waits"
 	serviceDown        codes.Code = "push_service_down"
 	storeDown          codes.Code = "store_down"
+	diskLow            codes.Code = "disk_low"
 	programStuck       codes.Code = "program_stuck"
 )
 
@@ -20,5 +21,6 @@ var Codes = []codes.Entry{
 	{Code: deviceWaits, Text: "What is due for {device} is not sent. If this does not end by itself, look into the log and start idlepush again."},
 	{Code: serviceDown, Text: "The push service {service} takes nothing, so the phones and browsers on it do not ring: {cause}"},
 	{Code: storeDown, Text: "The store cannot be read or written, so nothing new rings. Most likely the disk is full: the log says more."},
+	{Code: diskLow, Text: "The disk of the data folder is nearly full. Make room: once it is full, nothing new rings."},
 	{Code: programStuck, Text: "idlepush has not looked at its mailboxes or queues for minutes. Most likely the disk does not answer: look into the log, and start idlepush again."},
 }

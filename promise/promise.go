@@ -24,6 +24,7 @@ type House struct {
 	Devices   []idlepush.Device
 	Lanes     []registry.Lane // that are paused
 	StoreDown time.Time       // since when the store fails; zero: it does not
+	DiskLow   time.Time       // since when its disk is nearly full; zero: it is not
 	Looked    time.Time       // when the slower of the program's loops has last gone round
 }
 
@@ -41,10 +42,16 @@ type Broken struct {
 	Account string   // its id; empty: it is about no account
 	Device  string   // its id; empty: it is about no device
 	Users   []string // ids of those whom it concerns; nil: all
+	Admins  bool     // it concerns all admins and nobody else
 }
 
-// Concerns reports whether it concerns the user.
-func (b Broken) Concerns(user string) bool { return b.Users == nil || slices.Contains(b.Users, user) }
+// Concerns reports whether it concerns the user of that id, who may be an admin.
+func (b Broken) Concerns(user string, admin bool) bool {
+	if b.Admins {
+		return admin
+	}
+	return b.Users == nil || slices.Contains(b.Users, user)
+}
 
 // Count returns how many of the broken promises have each code.
 func Count(list []Broken) map[codes.Code]int {
@@ -60,22 +67,25 @@ func (h House) Broken(now time.Time) (list []Broken) {
 	if !h.StoreDown.IsZero() {
 		list = append(list, Broken{Reason: idlepush.Reason{Code: storeDown}, Since: h.StoreDown})
 	}
+	if !h.DiskLow.IsZero() {
+		list = append(list, Broken{Reason: idlepush.Reason{Code: diskLow}, Since: h.DiskLow, Admins: true})
+	}
 	if since := latest(h.Looked, h.Awake); late(since, now) {
 		list = append(list, Broken{Reason: idlepush.Reason{Code: programStuck}, Since: since})
 	}
 	for _, m := range h.Mailboxes {
 		if r, since, broken := h.mailbox(m, now); broken {
-			list = append(list, Broken{r.With(codes.Account, m.Email), since, m.ID, "", append([]string{m.Owner}, m.SharedWith...)})
+			list = append(list, Broken{Reason: r.With(codes.Account, m.Email), Since: since, Account: m.ID, Users: append([]string{m.Owner}, m.SharedWith...)})
 		}
 	}
 	for _, d := range h.Devices {
 		if r, since, broken := h.device(d, now); broken {
-			list = append(list, Broken{r.With("device", d.Name), since, "", d.ID, []string{d.User}})
+			list = append(list, Broken{Reason: r.With("device", d.Name), Since: since, Device: d.ID, Users: []string{d.User}})
 		}
 	}
 	for _, l := range h.Lanes {
 		if users := h.usersOf(l); len(users) > 0 && late(latest(l.Since, h.Awake), now) {
-			list = append(list, Broken{because(serviceDown, l.Reason).With("service", l.Name), l.Since, "", "", users})
+			list = append(list, Broken{Reason: because(serviceDown, l.Reason).With("service", l.Name), Since: l.Since, Users: users})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Broken) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Code, b.Code)) })

@@ -58,7 +58,7 @@ func TestBroken(t *testing.T) {
 		change []func(*House)
 		want   codes.Code // empty: nothing is broken
 		since  time.Duration
-		to     string // who sees it, beside nobody else; empty: all
+		to     string // who sees it, beside nobody else; empty: all. Ben is an admin
 	}{
 		"all is well":                     {},
 		"a mailbox just lost its server":  {change: []func(*House){mailbox(idlepush.StateRetrying, Patience-1, lost)}},
@@ -88,6 +88,7 @@ func TestBroken(t *testing.T) {
 		"devices wait for their push service":  {[]func(*House){paused(Patience), failing(time.Hour), func(h *House) { h.Devices[0].Due = ago(time.Hour) }}, serviceDown, Patience, "anna"},
 		"a push service that nobody uses":      {change: []func(*House){paused(time.Hour), func(h *House) { h.Devices[0].Lane = "other" }}},
 		"the store fails":                      {[]func(*House){func(h *House) { h.StoreDown = ago(1) }}, storeDown, 1, ""},
+		"the disk is nearly full":              {[]func(*House){func(h *House) { h.DiskLow = ago(1) }}, diskLow, 1, "ben"},
 		"a loop of the program is stuck":       {[]func(*House){func(h *House) { h.Looked = ago(Patience) }}, programStuck, Patience, ""},
 		"a loop of the program takes its time": {change: []func(*House){func(h *House) { h.Looked = ago(Patience - 1) }}},
 	} {
@@ -109,7 +110,7 @@ func TestBroken(t *testing.T) {
 			}
 			seen := ""
 			for _, user := range []string{"anna", "ben", "carl"} {
-				if list[0].Concerns(user) {
+				if list[0].Concerns(user, user == "ben") {
 					seen += " " + user
 				}
 			}

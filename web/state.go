@@ -42,13 +42,14 @@ type stateHandlers struct {
 }
 
 // getState returns the state of the caller's mailboxes and devices. The admin token has none: it
-// sees the broken promises that concern everybody, and counts of all.
+// sees the broken promises that concern everybody or all admins, and counts of all.
 func (h *stateHandlers) getState(_ context.Context, c caller, _ *struct{}) (*body[state], error) {
 	out := state{Broken: []brokenPromise{}}
+	isAdmin := requireAdmin(c) == nil
 	for _, b := range h.broken() {
-		if b.Concerns(c.user.ID) {
+		if b.Concerns(c.user.ID, isAdmin) {
 			out.Broken = append(out.Broken, brokenPromise{b.Code, maps.Clone(b.Params), h.codes.Sentence(b.Code, b.Params), b.Since.UTC(), b.Account, b.Device})
-		} else if requireAdmin(c) == nil {
+		} else if isAdmin {
 			out.Others++
 		}
 	}

@@ -13,15 +13,8 @@ import (
 	"idlepush/registry/backup"
 )
 
-const (
-	// littleRoom is the room on the disk below which it is pointed out, and noRoom that which is
-	// not enough, in bytes.
-	littleRoom = 500 << 20
-	noRoom     = 50 << 20
-
-	// slowSync is how long a write to the disk takes if it is slow. Each new mail waits for one.
-	slowSync = time.Second
-)
+// slowSync is how long a write to the disk takes if it is slow. Each new mail waits for one.
+const slowSync = time.Second
 
 // dataFolder tells whether the data folder can be written, and who else may read it.
 func (x installation) dataFolder(context.Context) findings {

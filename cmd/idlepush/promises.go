@@ -15,15 +15,18 @@ type house struct {
 	store *registry.Store
 	live  func(account string) watcher.Live
 	loops pulse
+	room  func() (bytes uint64, known bool) // on the disk of the store
 
 	mu        sync.Mutex
 	awake     time.Time      // since when the program runs, and the machine has not slept
 	last      clocks.Reading // by broken
 	storeDown time.Time      // zero: the store worked when it was last looked at
+	diskLow   time.Time      // zero: the disk was not nearly full then
 }
 
 func newHouse(store *registry.Store, pool *watcher.Pool, loops pulse) *house {
-	return &house{store: store, live: pool.Live, loops: loops, awake: time.Now(), last: clocks.Read(nil)}
+	return &house{store: store, live: pool.Live, loops: loops, room: func() (uint64, bool) { return 0, false },
+		awake: time.Now(), last: clocks.Read(nil), diskLow: time.Now()}
 }
 
 // wake notes that the machine has slept, or that its clock was set.
@@ -55,7 +58,13 @@ func (h *house) broken(now time.Time) []promise.Broken {
 	case h.storeDown.IsZero():
 		h.storeDown = now
 	}
-	is.Awake, is.StoreDown = h.awake, h.storeDown
+	switch room, known := h.room(); {
+	case !known || !isLow(room, !h.diskLow.IsZero()):
+		h.diskLow = time.Time{}
+	case h.diskLow.IsZero():
+		h.diskLow = now
+	}
+	is.Awake, is.StoreDown, is.DiskLow = h.awake, h.storeDown, h.diskLow
 	return is.Broken(now)
 }
 

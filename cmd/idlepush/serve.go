@@ -42,7 +42,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		return err
 	}
 	c.dispatcher.Sent, c.pool.Ended = figures.Sent, figures.Ended
-	figures.Collect(store, c.pool, metrics.Machine{Room: func() (uint64, bool) { return diskRoom(s.data) }, Looked: c.house.loops.age, Broken: c.house.broken})
+	c.house.room = func() (uint64, bool) { return diskRoom(s.data) }
+	figures.Collect(store, c.pool, metrics.Machine{Room: c.house.room, Looked: c.house.loops.age, Broken: c.house.broken})
 	group, ctx := errgroup.WithContext(ctx)
 	forPrometheus := figures.Handler(log)
 	api, err := s.handler(ctx, c, forPrometheus)

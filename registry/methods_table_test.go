@@ -50,7 +50,7 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Accounts.Accept(f.ann.ID, f.offer, noon)) }},
 	{method: "Accounts.Decline", reads: "asked 1",
 		do: func(f furnished) (any, error) { return only(f.s.Accounts.Decline(f.ann.ID, f.offer, noon)) }},
-	{method: "Accounts.Leave",
+	{method: "Accounts.Leave", reads: "standings 1",
 		do: func(f furnished) (any, error) { return only(f.s.Accounts.Leave(f.ben.ID, f.shared.ID, noon)) }},
 	{method: "Accounts.Offers",
 		do: func(f furnished) (any, error) { return f.s.Accounts.Offers(f.ann.ID) }},

@@ -47,8 +47,8 @@ func (s Accounts) remove(account string, now time.Time, by teller) error {
 }
 
 // What the end of one share reads and writes at most: the devices of the person, the notification,
-// which may be in one queue or in none, and an index key of the account.
-const shareCost = 1 + notificationCost + queueCost + deliveryCost + 2
+// which may be in one queue or in none, an index key of the account, and the end of its attention.
+const shareCost = 1 + notificationCost + queueCost + deliveryCost + 2 + 1 + overCost
 
 // removeAccount removes an account with its cursors, shares and offers. done reports whether all of
 // that fitted the transaction. If not, a part is removed and the account is disabled, so that
@@ -58,7 +58,7 @@ func removeAccount(set *queueSet, account id, row accountRow) (done bool, err er
 	if err != nil {
 		return false, err
 	}
-	set.reserved = removalCost
+	set.reserved = removalCost + 1 + overCost
 	defer func() { set.reserved = 0 }()
 	for len(row.Offers) > 0 && set.opsLeft() >= 2 {
 		row.Offers = row.Offers[1:]
@@ -80,6 +80,9 @@ func removeAccount(set *queueSet, account id, row accountRow) (done bool, err er
 	if len(row.Offers) > 0 || len(row.SharedWith) > 0 || fit < len(folders) {
 		row.Enabled, row.Revision = false, row.Revision+1
 		return false, accounts.Put(set.tx, account, row)
+	}
+	if err := endAttention(set.tx, account, row.Owner); err != nil {
+		return false, err
 	}
 	return true, errors.Join(standings.Delete(set.tx, account), grants.Delete(set.tx, account), accounts.Delete(set.tx, account))
 }
@@ -107,6 +110,18 @@ func notifyShareEnded(set *queueSet, account id, row accountRow, user string) er
 	if row.OAuth != "" {
 		reason = reason.With(codes.Case, byConsent)
 	}
-	_, err := set.notifyUser(id(user), reason, string(account), user)
-	return err
+	if _, err := set.notifyUser(id(user), reason, string(account), user); err != nil {
+		return err
+	}
+	return endAttention(set.tx, account, user)
+}
+
+// endAttention ends what a user was told of an account that needs attention: the user is to see
+// the account no more.
+func endAttention(tx *table.Tx, account id, user string) error {
+	s, _, err := standings.Get(tx, account)
+	if err != nil || s.Told == "" {
+		return err
+	}
+	return changeUser(tx, id(user), func(u *userRow) { u.endTold(s.Told) })
 }

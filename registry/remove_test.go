@@ -16,6 +16,7 @@ func TestShareEnded(t *testing.T) {
 	t.Run("each who shares a mailbox that is removed is told once, on every device", shareEndedTold)
 	t.Run("they are told with the removal or not at all", shareEndedWhole)
 	t.Run("nobody is told who left, who was taken out or who removed it", shareEndedOthers)
+	t.Run("that it needs attention is taken away from those who see it no more", shareEndedAttention)
 }
 
 // removals are the ways in which a mailbox of ann's goes.
@@ -151,5 +152,41 @@ func shareEndedOthers(t *testing.T) {
 		if list := attentions(t, s, idlepush.User{ID: user}, dawn); len(list) > 0 {
 			t.Errorf("%s sees %+v", user, list)
 		}
+	}
+}
+
+func shareEndedAttention(t *testing.T) {
+	t.Parallel()
+	ends := maps.Clone(removals)
+	ends["the person leaves"] = func(s *Store, a idlepush.Account, now time.Time) error {
+		return s.Accounts.Leave(a.SharedWith[0], a.ID, now)
+	}
+	for name, remove := range ends {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			a, ben, eve := sharedMailbox(t, s)
+			ann, err := s.Users.Get(a.Owner)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own, bens := phone(t, s, ann, "own"), phone(t, s, ben, "ben's")
+			phone(t, s, eve, "eve's")
+			if err := setState(s, a, idlepush.StateAttention, "login", "Enter the password again.", dawn); err != nil {
+				t.Fatal(err)
+			}
+			shown := append(drain(t, s, own, dawn), drain(t, s, bens, dawn)...)
+			if len(shown) != 2 || shown[0] != shown[1] {
+				t.Fatalf("it is told by %q", shown)
+			}
+			if err := errors.Join(remove(s, a, noon), s.Outbox.Withdraw(noon)); err != nil {
+				t.Fatal(err)
+			}
+			wantClear(t, s, bens, shown[0], noon)
+			if name == "the mailbox is removed" {
+				wantClear(t, s, own, shown[0], noon)
+			}
+			checkRows(t, s)
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -320,7 +321,7 @@ func (s Accounts) Leave(user, account string, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		return refuse(tx, id(account), row, user, now)
+		return errors.Join(refuse(tx, id(account), row, user, now), endAttention(tx, id(account), user))
 	})
 }
 

@@ -75,7 +75,7 @@ func TestUnconfirmed(t *testing.T) {
 				t.Errorf("the page tells %+v, %v", n, err)
 			}
 			if c.others > 0 {
-				r.wantClear(told, back)
+				wantClear(t, r.s, r.other, told, back)
 			}
 			checkRows(t, r.s)
 		})
@@ -119,19 +119,19 @@ func (r reporter) told(now time.Time) (list []idlepush.Notification) {
 	return list
 }
 
-// wantClear holds the other phone to be sent a clear of the notification.
-func (r reporter) wantClear(stable string, now time.Time) {
-	r.t.Helper()
+// wantClear holds the device to be sent a clear of the notification.
+func wantClear(t testing.TB, s *Store, d idlepush.Device, stable string, now time.Time) {
+	t.Helper()
 	for {
-		w, ok, err := r.s.Outbox.Next(r.other.ID, now)
+		w, ok, err := s.Outbox.Next(d.ID, now)
 		if err != nil || !ok {
-			r.t.Errorf("the other phone is sent no clear, %v", err)
+			t.Errorf("%s is sent no clear, %v", d.Name, err)
 			return
 		}
 		if w.Notification.Kind == idlepush.KindClear && slices.Equal(w.Notification.Clear, []string{stable}) {
 			return
 		}
-		end(r.t, r.s, w, Outcome{Result: ResultDelivered}, now)
+		end(t, s, w, Outcome{Result: ResultDelivered}, now)
 	}
 }
 

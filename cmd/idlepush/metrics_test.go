@@ -216,7 +216,10 @@ func TestMetricsThatAreAskedForExist(t *testing.T) {
 }
 
 // alertRule is one alert of deploy/prometheus.
-type alertRule struct{ Alert, Expr string }
+type alertRule struct {
+	Alert, Expr, For string
+	Labels           struct{ Severity string }
+}
 
 func alertRules(t *testing.T) (list []alertRule) {
 	t.Helper()
@@ -230,23 +233,25 @@ func alertRules(t *testing.T) (list []alertRule) {
 	return list
 }
 
-// TestAlertsAreExplained checks that docs/operate.md says of each alert what to do.
+// TestAlertsAreExplained checks that docs/operate.md has each alert with its severity and delay.
 func TestAlertsAreExplained(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(top + "/docs/operate.md")
-	systemtest.Must(t, err)
-	explained := regexp.MustCompile(`(?m)^\| .(Idlepush[A-Za-z]+). \|`).FindAllStringSubmatch(string(text), -1)
-	var names, want []string
+	explained := regexp.MustCompile("(?m)^\\| `(Idlepush[A-Za-z]+` \\| [a-z]+[^|]*) \\|").FindAllStringSubmatch(read(t, "docs/operate.md"), -1)
+	var rows, want []string
 	for _, m := range explained {
-		names = append(names, m[1])
+		rows = append(rows, m[1])
 	}
 	for _, a := range alertRules(t) {
-		want = append(want, a.Alert)
+		row := a.Alert + "` | " + a.Labels.Severity
+		if a.For != "" {
+			row += ", " + a.For
+		}
+		want = append(want, row)
 	}
-	slices.Sort(names)
+	slices.Sort(rows)
 	slices.Sort(want)
-	if !slices.Equal(names, want) {
-		t.Errorf("explained are %v, want %v", names, want)
+	if !slices.Equal(rows, want) {
+		t.Errorf("explained are %q, want %q", rows, want)
 	}
 }
 

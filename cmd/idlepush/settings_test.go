@@ -179,8 +179,12 @@ func settingsOfContainer(t *testing.T) {
 	}
 	var compose struct {
 		Services map[string]struct {
-			Build       struct{ Context, Dockerfile string }
-			Ports       []string
+			Build   struct{ Context, Dockerfile string }
+			Ports   []string
+			EnvFile []struct {
+				Path     string
+				Required bool
+			} `yaml:"env_file"`
 			Environment map[string]string
 			Volumes     []string
 			Profiles    []string
@@ -204,6 +208,9 @@ func settingsOfContainer(t *testing.T) {
 	service, ok := compose.Services["idlepush"]
 	if !ok || len(service.Ports) != 1 || !strings.HasSuffix(service.Ports[0], ":8080") || !slices.Equal(service.Volumes, []string{"idlepush-data:/data"}) {
 		t.Errorf("the service is %+v", service)
+	}
+	if len(service.EnvFile) != 1 || service.EnvFile[0].Path != ".env" || service.EnvFile[0].Required {
+		t.Errorf("settings come from %v, want .env, which need not be there", service.EnvFile)
 	}
 	if _, ok := compose.Volumes["idlepush-data"]; !ok {
 		t.Error("the volume is not declared")
@@ -237,7 +244,7 @@ func settingsOfContainer(t *testing.T) {
 		t.Errorf("the proxy is at %v in %+v, and those in %v are trusted", proxy, network, s.trustedProxies)
 	}
 	if !slices.Equal(caddy.Profiles, []string{"https"}) || !slices.Contains(caddy.Ports, "443:443") || !slices.Contains(caddy.Volumes, "./Caddyfile:/etc/caddy/Caddyfile:ro") ||
-		caddy.Environment["IDLEPUSH_PUBLIC_URL"] != service.Environment["IDLEPUSH_PUBLIC_URL"] {
+		caddy.Environment["IDLEPUSH_PUBLIC_URL"] != "${IDLEPUSH_PUBLIC_URL:-}" {
 		t.Errorf("the proxy is %+v", caddy)
 	}
 	if file := read(t, "Caddyfile"); !strings.Contains(file, "{$IDLEPUSH_PUBLIC_URL}") || !strings.Contains(file, "reverse_proxy idlepush"+s.listen) {

@@ -308,6 +308,8 @@ var calls = []call{
 		}},
 	{method: "Mail.SetState", when: "as before", reads: "standings 1",
 		do: func(f furnished) (any, error) { return only(setState(f.s, f.shared, idlepush.StateNew, "", "", noon)) }},
+	{method: "Mail.TryAgain", reads: "standings 1",
+		do: func(f furnished) (any, error) { return f.s.Mail.TryAgain(f.shared, noon) }},
 	{method: "Outbox.ClockWentBack",
 		do: func(f furnished) (any, error) { return f.s.Outbox.ClockWentBack(noon) }},
 	{method: "Mail.SetUnread", reads: "standings 1",

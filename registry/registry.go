@@ -77,7 +77,7 @@
 //     the devices that may show it.
 //   - [Mail.FillIn]: the content of a mail that was notified without it, and its place in the
 //     queues of devices that may show the content.
-//   - [Mail.SetState]: the status of an account, and the notifications about it.
+//   - [Mail.SetState], [Mail.TryAgain]: the status of an account, and the notifications about it.
 //   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the
 //     status of the device, and the pause of its lane. If the device is gone: its end, and the
 //     notification about it.

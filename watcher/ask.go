@@ -149,13 +149,17 @@ func (p *Pool) ask(which func(*asker) bool) {
 // loginWorks has the account's next session begin at once, because its login has just worked. It
 // reports whether there was none.
 func (p *Pool) loginWorks(a *idlepush.Account) bool {
+	if !a.Enabled {
+		return false
+	}
 	if a.Status.Ended() {
-		now := time.Now()
 		// Run starts the session when it looks at the accounts again.
-		return a.Enabled && p.Store.SetState(*a, idlepush.Status{State: idlepush.StateNew, Since: now, LoggedIn: now}) == nil
+		if ended, err := p.Store.TryAgain(*a, time.Now()); err != nil || ended {
+			return err == nil
+		}
 	}
 	p.mu.Lock()
 	asker := p.askers[a.ID]
 	p.mu.Unlock()
-	return a.Enabled && asker != nil && asker.loginWorks()
+	return asker != nil && asker.loginWorks()
 }

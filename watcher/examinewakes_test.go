@@ -13,6 +13,7 @@ func TestExamineWakes(t *testing.T) {
 	t.Parallel()
 	t.Run("an examination that works ends any wait for the next try", examineEndsWait)
 	t.Run("and has a mailbox tried that was given up", examineEndsGivingUp)
+	t.Run("the second of two at once leaves it watched", examineTwice)
 	t.Run("one that fails, or of a mailbox that is watched, has nothing tried", examineWakesNobody)
 }
 
@@ -88,6 +89,37 @@ func examineEndsGivingUp(t *testing.T) {
 		synctest.Wait()
 		if st := h.status(t); st.State != idlepush.StateWatching || st.LoggedIn.IsZero() {
 			t.Errorf("it is %+v", st)
+		}
+	})
+}
+
+// Both read the account before the first has it tried again.
+func examineTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutage()
+		o.set("LOGIN", "TAG NO "+wrong+"\r\n")
+		h, d, w := harnessAt(t, o.script)
+		h.rest = lookAgain
+		pool, end := h.watch(t, d)
+		defer w.serving.Wait()
+		defer end()
+		time.Sleep(5 * time.Hour)
+		synctest.Wait()
+		givenUp, err := h.store.Accounts.Get(h.account.ID)
+		if err != nil || !givenUp.Status.Ended() {
+			t.Fatalf("it is %+v, %v", givenUp.Status, err)
+		}
+		o.set("", "")
+		for _, want := range []bool{true, false} {
+			var list []idlepush.Step
+			pool.Examine(t.Context(), givenUp, 0, func(s idlepush.Step) { list = append(list, s) })
+			if got := slices.Contains(steps(t, list), triesAgain); got != want {
+				t.Errorf("it tells that it is tried again: %v, want %v", got, want)
+			}
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			h.allWatching(t)
 		}
 	})
 }

@@ -54,10 +54,12 @@ func (h *accountHandlers) discover(ctx context.Context, c caller, in *body[Addre
 	if b.Host != "" && !netguard.IsHost(b.Host) {
 		return nil, fault("host", "field_bad_host")
 	}
-	if b.Host == "" {
-		if err := h.limits.allowLogin(c); err != nil {
-			return nil, err
-		}
+	allow := h.limits.allowLogin
+	if b.Host != "" {
+		allow = h.limits.allowNamed
+	}
+	if err := allow(c); err != nil {
+		return nil, err
 	}
 	found, err := h.mail.Discover(ctx, b.Email, b.Host)
 	if err != nil {

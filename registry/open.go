@@ -90,7 +90,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	if o.Key == nil {
 		if o.Key, err = readKeyFile(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("the key file %s that belongs to the store %s is missing: restore it from your backup, or set the key in the environment",
+			return nil, fmt.Errorf("the key file %s that belongs to the store %s is missing: put your copy of it back, or set the key in the environment",
 				filepath.Join(dir, keyFile), path)
 		} else if errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("the key file cannot be read (%w): run this as the user to whom the data folder belongs", err)
@@ -116,7 +116,7 @@ func checkExisting(path string) error {
 	case err != nil:
 		return explainOpen(path, err)
 	case !isOwn(info):
-		return fmt.Errorf("the store %s belongs to another user: run this as that user", path)
+		return fmt.Errorf("the store %s belongs to another user: run this as that user (docs/operate.md says how for a service of systemd)", path)
 	}
 	return nil
 }

@@ -121,8 +121,12 @@ func aliveCall(address string, permit netguard.Permit) func(ctx context.Context,
 		}
 		resp, err := client.Do(r)
 		if bad, ok := errors.AsType[*url.Error](err); ok {
-			return bad.Err
-		} else if err != nil {
+			err = bad.Err
+		}
+		if errors.Is(err, netguard.ErrPrivate) || errors.Is(err, netguard.ErrPlain) {
+			return fmt.Errorf("%w: add its host and port to allow-push", err)
+		}
+		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()

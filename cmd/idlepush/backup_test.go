@@ -45,7 +45,13 @@ func TestABackupUnderLoadRestoredElsewhereRingsOn(t *testing.T) {
 	s.Kill(t)
 	told := s.MailPushes(t)
 
+	if out, err := keepCommand(t, s.System, "", "check", file); err != nil || !strings.Contains(out, "To try the passphrase, name an empty folder") {
+		t.Errorf("a check beside the key: %v: %s", err, out)
+	}
 	s.Data = filepath.Join(t.TempDir(), "elsewhere")
+	if out, err := keepCommand(t, s.System, passphrase+"\n", "check", file); err != nil || !strings.Contains(out, "with its key, which the passphrase opens") {
+		t.Errorf("a check elsewhere: %v: %s", err, out)
+	}
 	if out, err := keepCommand(t, s.System, "wrong passphrase\n", "restore", file); err == nil || !strings.Contains(out, "the passphrase is not that of the backup: nothing was changed") {
 		t.Errorf("a wrong passphrase: %v: %s", err, out)
 	}

@@ -29,7 +29,7 @@ func runHealthcheck(ctx context.Context, args []string, getenv func(string) stri
 	}
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
 	if err != nil {
-		return fmt.Errorf("idlepush does not answer: %w: give the setting listen that it has", err)
+		return fmt.Errorf("idlepush does not answer (%w): start it, or set --listen to the address at which it listens", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -88,7 +88,7 @@ func runCheck(ctx context.Context, args []string, getenv func(string) string, st
 		f.ok("all of its %d rows can be read, and the key fits", o.Rows)
 	}
 	if err == nil && len(files) == 1 {
-		f.ok("it was made on %s by version %s, %s", o.Made.Local().Format("2 January 2006 at 15:04"), o.Program, map[bool]string{true: "with its key", false: "without its key"}[o.HasKey])
+		f.ok("it was made on %s by version %s, %s", o.Made.Local().Format("2 January 2006 at 15:04"), o.Program, saysKey(o))
 	}
 	for _, w := range o.Warnings {
 		f.look("%s", allCodes().Sentence(w.Code, w.Params))
@@ -98,6 +98,17 @@ func runCheck(ctx context.Context, args []string, getenv func(string) string, st
 		r.print(one)
 	}
 	return r.end()
+}
+
+// saysKey says whether a backup has its key, and whether the passphrase opens that.
+func saysKey(o backup.Opened) string {
+	switch {
+	case !o.HasKey:
+		return "without its key"
+	case !o.ByOwnKey:
+		return "with its key; this check used the key of the data folder or of the setting. To try the passphrase, name an empty folder by --data"
+	}
+	return "with its key, which the passphrase opens"
 }
 
 func (s settings) checkBackup(ctx context.Context, path string, stdin io.Reader, asks io.Writer) (o backup.Opened, err error) {

@@ -18,6 +18,7 @@ import (
 // Opened is a store that was made of a backup, and was read whole.
 type Opened struct {
 	About
+	ByOwnKey bool // with the key in the backup, by its passphrase
 	Rows     int
 	Warnings []idlepush.Reason // see registry.Store.Warnings
 }
@@ -76,12 +77,12 @@ func (k Keys) open(from io.Reader, work string, then func(*registry.Store) error
 	}
 	store, err := registry.Open(work, registry.Options{Key: key, Existing: true})
 	if err != nil && u.HasKey && !isOwn {
-		err = fmt.Errorf("%w. The key was not that of the backup: if the two differ, move the file %s away, or leave out the setting", err, filepath.Join(k.Dir, keyFile))
+		err = fmt.Errorf("it was opened with the key of the data folder or of the setting: to use the key in the backup, move the file %s away, or leave out the setting (%w)", filepath.Join(k.Dir, keyFile), err)
 	}
 	if err != nil {
 		return o, nil, fmt.Errorf("the backup cannot be used: %w", err)
 	}
-	o = Opened{About: u.About, Warnings: store.Warnings()}
+	o = Opened{About: u.About, ByOwnKey: isOwn, Warnings: store.Warnings()}
 	if o.Rows, err = store.ReadAll(); err == nil {
 		err = then(store)
 	}

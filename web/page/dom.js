@@ -102,7 +102,7 @@ function show(f, wrong, problem) {
 			delete fields[input.name];
 		}
 	}
-	const rest = Object.entries(fields).map(([name, message]) => `${name}: ${message}`);
+	const rest = Object.entries(fields).filter(([, message]) => message !== problem.message).map(([name, message]) => `${name}: ${message}`);
 	wrong.textContent = problem && (!first || rest.length > 0) ? [problem.message, ...rest].join(" ") : "";
 	first?.closest("details")?.setAttribute("open", "");
 	first?.focus();

@@ -204,7 +204,7 @@ self.texts = {
 	tour: (time) => `Other folders are checked every ${time}.`,
 	nextTry: (age) => ["Next try ", age, "."],
 	unread: (count) => count === 1 ? "1 unread" : `${count} unread`,
-	lastMail: "Last mail rang ",
+	lastMail: "Last new mail ",
 	offer: (owner) => `“${owner}” wants to share a mailbox with you`,
 	offerDetail: { email: "Called", host: "Mail server", username: "User name there" },
 	offerText: "If you accept, your devices ring for its new mail. You see what comes from then on.",

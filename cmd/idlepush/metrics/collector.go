@@ -25,7 +25,7 @@ var (
 	mailboxes   = describe("mailboxes", "Mailboxes by state; disabled: nobody watches it.", "state")
 	sessions    = describe("sessions", "Open connections with mail servers.")
 	silence     = describe("session_silent_seconds", "The longest time since an open session has heard from its server.")
-	interval    = describe("session_interval_seconds", "How long a connection may be silent, as learned: the shortest (0), the median (0.5) and the longest (1).", "quantile")
+	interval    = describe("session_interval_seconds", "How long a connection may be silent, as learned: the shortest, the median and the longest.", "which")
 	devices     = describe("devices", "Devices by transport and state; unconfirmed: it reported what reached it, and has stopped.", "transport", "state")
 	backlog     = describe("queue_deliveries", "Deliveries in the queues; held: back by quiet hours or a burst.", "held")
 	oldest      = describe("queue_oldest_seconds", "Age of the oldest delivery that is not held back.")
@@ -108,9 +108,9 @@ func (c *collector) mailboxes(gauge setter, now time.Time) error {
 	gauge(silence, silent.Seconds())
 	if n := len(intervals); n > 0 {
 		slices.Sort(intervals)
-		gauge(interval, intervals[0].Seconds(), "0")
-		gauge(interval, intervals[n/2].Seconds(), "0.5")
-		gauge(interval, intervals[n-1].Seconds(), "1")
+		gauge(interval, intervals[0].Seconds(), "shortest")
+		gauge(interval, intervals[n/2].Seconds(), "median")
+		gauge(interval, intervals[n-1].Seconds(), "longest")
 	}
 	return nil
 }

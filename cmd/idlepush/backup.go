@@ -48,7 +48,7 @@ func runBackup(ctx context.Context, args []string, getenv func(string) string, s
 	says := stdout
 	if path == stdio {
 		if says = stderr; isTerminal(stdout) {
-			return usageError{fmt.Errorf("a terminal cannot take a backup: give a file, or `%s - > FILE`", backupCommand)}
+			return usageError{fmt.Errorf("a terminal cannot take a backup: name a file, or use `%s - > FILE`", backupCommand)}
 		}
 		err = verified(stdout, fill)
 	} else {
@@ -182,7 +182,7 @@ func (w steadyWriter) Write(data []byte) (int, error) {
 	return w.ResponseWriter.Write(data)
 }
 
-// errUnreachable says that a daemon has the store and cannot be asked.
+// errUnreachable says that a daemon has the store, and does not answer.
 func (s settings) errUnreachable() error {
 	return fmt.Errorf("idlepush runs with the data folder %s, but its socket %s is not there: stop idlepush, run this, and start it again", s.data, socketFile)
 }

@@ -75,7 +75,7 @@ func (s settings) checkClients() error {
 			return missing(prefix+"-id", "the other settings of that client")
 		case p.ClientID != nil && !p.ClientID.MatchString(c.ID):
 			name := prefix + "-id"
-			return fmt.Errorf("setting %s (--%s or %s): want a client ID as %s gives it out, such as %s", name, name, variable(name), p.Title, p.Example)
+			return fmt.Errorf("setting %s (--%s or %s): want a client ID of %s, such as %s", name, name, variable(name), p.Title, p.Example)
 		case p.NeedsSecret && c.Secret == "":
 			return missing(prefix+"-secret", prefix+"-id: "+p.Title+" gives out no client without one")
 		}

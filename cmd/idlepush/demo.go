@@ -189,7 +189,7 @@ var demoWishes = object{
 var demoQuiet = object{"revision": 0, "quiet": object{"zone": "Europe/Berlin", "mode": "silent", "people": true, "attention": true,
 	"hours": []object{{"days": []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, "from": "22:00", "to": "07:00"}}}}
 
-// demoContent is what the phones may be told.
+// demoContent is the content level of each phone.
 var demoContent = map[string]idlepush.Level{"Pixel": idlepush.LevelSubject, "iPhone": idlepush.LevelSubject,
 	"Firefox": idlepush.LevelPreview, "Fairphone": idlepush.LevelSender}
 

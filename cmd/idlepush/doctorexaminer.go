@@ -71,7 +71,7 @@ func (d theDaemon) logIn(ctx context.Context, l login, tell func(finding)) error
 // thisProcess is the examiner by this process.
 type thisProcess struct {
 	settings
-	store  *registry.Store // nil: there is none
+	store  *registry.Store // or nil
 	pool   *watcher.Pool   // of the store
 	finder *discover.Finder
 }
@@ -155,8 +155,8 @@ func examineStored(ctx context.Context, store *registry.Store, pool *watcher.Poo
 	return nil
 }
 
-// examineMailbox examines a mail server and the login. What the server says is told without the
-// user name.
+// examineMailbox examines a mail server and the login. It removes the user name from the server's
+// own words.
 func examineMailbox(ctx context.Context, examine func(context.Context, idlepush.Account, time.Duration, func(idlepush.Step)), a idlepush.Account, wait bool, tell func(finding)) {
 	limit, sent := mailboxWait, time.Duration(0)
 	if wait {

@@ -23,7 +23,7 @@ const (
 	sentWait = 5 * time.Minute
 )
 
-// givenMailbox is a mailbox as the arguments give it. Empty fields are not given.
+// givenMailbox is a mailbox as the arguments describe it. Fields without an argument are empty.
 type givenMailbox struct {
 	email, host, security, username string
 	port                            int
@@ -55,8 +55,9 @@ func (m *givenMailbox) complete() error {
 	return nil
 }
 
-// mailbox examines a mailbox: with its stored login if it is one of the store's and no server is
-// given, otherwise with settings that are given or found, and a password that is asked for.
+// mailbox examines a mailbox. If the store has it and the arguments name no server, it uses the
+// stored login. Otherwise it uses the settings of the arguments, or looks for them, and asks for
+// the password.
 func (d *doctor) mailbox(ctx context.Context, m givenMailbox) error {
 	by, closed, err := d.examiner(ctx)
 	if err != nil {
@@ -143,7 +144,7 @@ func waysIn(s discover.Settings) string {
 	return strings.Join(ways, " or ")
 }
 
-// discovered tells what was found for an address, and from where.
+// discovered returns the findings about the settings of an address, and their source.
 func discovered(r discover.Result) []finding {
 	f := findings{subject: "settings"}
 	if r.Name != "" {

@@ -15,8 +15,8 @@ import (
 // finding is one line of a report, fit to be shown to others.
 type finding struct {
 	Verdict idlepush.Verdict
-	Subject string // what was looked at, such as "clock"
-	Text    string // what was found, and what to do
+	Subject string // the part that was examined, such as "clock"
+	Text    string // the result, and what to do
 	Took    time.Duration
 }
 

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// identityPath is where this process answers a question that it has made itself.
+// identityPath is the path at which this process answers a question that it has made itself.
 const identityPath = "/.well-known/idlepush/"
 
 // identity shows whether a URL leads to this very process: it makes a random question and answers
@@ -23,7 +23,7 @@ const identityPath = "/.well-known/idlepush/"
 // can know a question, and who does learns nothing.
 type identity struct {
 	mu               sync.Mutex
-	question, answer string // empty: nothing is asked
+	question, answer string // empty: there is no question
 }
 
 // wrap returns next with the answer.

@@ -63,7 +63,7 @@ func stopped(s settings, problems []error, getenv func(string) string) (x instal
 	x = installation{settings: s, problems: problems, getenv: getenv, outside: internet()}
 	x.store, x.broken = openStopped(s)
 	server := push.Server{Origin: x.public, Permit: s.allowPush.Permit}
-	// Examine signs nothing with the VAPID key, so any does if the store has none to give.
+	// Examine signs nothing with the VAPID key, so any will do if the store cannot be read.
 	server.Key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	for _, service := range services {
 		made, err := service.New(s.push, server)

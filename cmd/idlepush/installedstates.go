@@ -32,7 +32,7 @@ func (x installation) accounts(context.Context) findings {
 	return f
 }
 
-// damagedRow says what is wrong with a damaged account, and what to do.
+// damagedRow says why an account is damaged, and what to do.
 const damagedRow = "its row in the store was changed without the key: remove it on the page, and add it again"
 
 func verdictOf(a idlepush.Account) idlepush.Verdict {

@@ -44,7 +44,7 @@ func (s settings) passwordLink(store *registry.Store, name string) (passwordLink
 
 // errNoPerson reports that nobody has that name.
 func errNoPerson(name string) error {
-	return fmt.Errorf("there is no person %q: give the name with which the person logs in", name)
+	return fmt.Errorf("there is no person %q: use the name with which the person logs in", name)
 }
 
 // runPasswordLink prints a link by which the person whom the arguments name chooses a new password.

@@ -121,7 +121,7 @@ func passwordLinkErrors(t *testing.T) {
 		code int
 		want string
 	}{
-		"nobody of that name":             {[]string{"Carla", "--data", dir}, 1, `there is no person "Carla": give the name with which the person logs in`},
+		"nobody of that name":             {[]string{"Carla", "--data", dir}, 1, `there is no person "Carla": use the name with which the person logs in`},
 		"no store":                        {[]string{"Ben", "--data", missing}, 1, "the store " + missing + "/idlepush.db does not exist: name the data folder of the daemon"},
 		"a daemon that cannot be reached": {[]string{"Ben", "--data", held}, 1, "its socket idlepush.sock is not there: stop idlepush, run this, and start it again"},
 		"the store of another user":       {[]string{"Ben", "--data", foreign}, 1, "belongs to another user: run this as that user"},

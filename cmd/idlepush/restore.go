@@ -13,15 +13,15 @@ import (
 	"idlepush/registry/backup"
 )
 
-// backupKeys returns where the key of a backup comes from. Its passphrase is asked for, if it is
-// no setting.
+// backupKeys returns the sources of the key of a backup. They ask for its passphrase, unless that
+// is a setting.
 func (s settings) backupKeys(ctx context.Context, path string, stdin io.Reader, asks io.Writer) backup.Keys {
 	return backup.Keys{Key: s.key, Dir: s.data, Passphrase: func() (string, error) {
 		switch {
 		case s.backups.passphrase != "":
 			return string(s.backups.passphrase), nil
 		case path == stdio:
-			return "", errors.New("the key in the backup needs its passphrase, and standard input has the backup: give it by --backup-passphrase-file or IDLEPUSH_BACKUP_PASSPHRASE")
+			return "", errors.New("the key in the backup needs its passphrase, and standard input has the backup: pass it by --backup-passphrase-file or IDLEPUSH_BACKUP_PASSPHRASE")
 		}
 		return askSecret(ctx, stdin, asks, "The passphrase of the backup: ")
 	}}
@@ -120,8 +120,8 @@ func (s settings) checkBackup(ctx context.Context, path string, stdin io.Reader,
 	return s.backupKeys(ctx, path, stdin, asks).Check(file, s.workPlace())
 }
 
-// workPlace returns the folder below which a backup is opened: the data folder, where there is
-// room for one and nobody else can look, or else that of temporary files.
+// workPlace returns the folder below which a backup is opened: the data folder, which has room for
+// one and lets nobody else look, or that of temporary files if there is no data folder.
 func (s settings) workPlace() string {
 	if info, err := os.Stat(s.data); err == nil && info.IsDir() {
 		return s.data

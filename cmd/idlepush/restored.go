@@ -30,9 +30,9 @@ func dispatch(ctx context.Context, store *registry.Store, d *push.Dispatcher, po
 	return err
 }
 
-// awaitLooks returns when pushes may be sent. Since a backup was made, what waits in its queues
-// may have been sent, and its mail read. So in a restored store they wait until every mailbox was
-// looked at, which gives up what was read; but not for long, because a mail server may be down.
+// awaitLooks returns when pushes may be sent. Since a backup was made, the pushes in its queues may
+// have been sent, and their mails read. So in a restored store they wait for a look at every
+// mailbox, which ends those of read mails; but not for long, because a mail server may be down.
 func awaitLooks(ctx context.Context, store *registry.Store, confirmed func(account string) bool, log *slog.Logger) error {
 	restored, err := store.Restored()
 	if err != nil || !restored {

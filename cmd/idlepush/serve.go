@@ -97,8 +97,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	return err
 }
 
-// listenAll listens where the API is served, and where the metrics are if they have an address of
-// their own; forMetrics is nil if they have none.
+// listenAll opens the listener of the API, and that of the metrics if they have an address of their
+// own; otherwise forMetrics is nil.
 func (s settings) listenAll() (api, forMetrics net.Listener, err error) {
 	if api, err = listenAt("listen", s.listen); err == nil && s.monitoring.listen != "" {
 		forMetrics, err = listenAt("metrics-listen", s.monitoring.listen)
@@ -114,7 +114,7 @@ func (s settings) listenAll() (api, forMetrics net.Listener, err error) {
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: another program has that port, or another idlepush: give a free one, such as --%s 127.0.0.1:8081", err, setting)
+		err = fmt.Errorf("%w: another program has that port, or another idlepush: set a free one, such as --%s 127.0.0.1:8081", err, setting)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("setting %s: %w", setting, err)

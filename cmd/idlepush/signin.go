@@ -47,7 +47,7 @@ func newOAuthClients(s settings, accounts registry.Accounts) *oauthClients {
 }
 
 // client returns the client of a provider for the watcher. An issuer whose metadata cannot be read
-// just now has no endpoints: whoever asks it is told that it cannot be reached, and tries again.
+// just now has no endpoints: a request to it fails as unreachable, and is tried again.
 func (c *oauthClients) client(provider string) (oauth.Client, bool) {
 	client, ok, _ := c.find(provider)
 	return client, ok
@@ -90,8 +90,8 @@ func (c *oauthClients) set(provider string) (idlepush.OAuthClient, bool) {
 	return idlepush.OAuthClient{}, false
 }
 
-// providerOf returns the provider whose tokens are for a mail server: one of the table, or an
-// issuer for which a client is set; empty: there is none.
+// providerOf returns the provider whose tokens are for a mail server: one of the table, an issuer
+// for which a client is set, or "".
 func (c *oauthClients) providerOf(host string) string {
 	for _, p := range oauth.Table() {
 		if p.Serves(host) {

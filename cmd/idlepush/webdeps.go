@@ -128,7 +128,7 @@ func check(ctx context.Context, pool *watcher.Pool, a idlepush.Account, log *slo
 	return checked(a, able, err, log)
 }
 
-// checked returns what came of a login in the form that the API needs.
+// checked returns the result of a login in the form that the API needs.
 func checked(a idlepush.Account, able watcher.Ability, err error, log *slog.Logger) (web.Check, error) {
 	if err != nil {
 		return web.Check{}, loginError(a, err, log)

@@ -140,8 +140,8 @@ func (f *floor) post() error {
 const floorItems = "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM SENDER TO CC SUBJECT DATE MESSAGE-ID IN-REPLY-TO REFERENCES LIST-ID LIST-UNSUBSCRIBE PRECEDENCE AUTO-SUBMITTED " +
 	"CONTENT-TYPE CONTENT-TRANSFER-ENCODING)] BODY.PEEK[TEXT]<0.4096>)"
 
-// session waits for mail of the i-th account, and sends a push for each. It has a turn to log in,
-// which it gives back.
+// session waits for mail of the i-th account, and sends a push for each. It returns its turn
+// once it has logged in.
 func (f *floor) session(i int, turns chan bool) error {
 	var conn *tls.Conn
 	var in *bufio.Reader

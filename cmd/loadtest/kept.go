@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// rowsPerMail is about how many rows and index keys a mail has that one phone was told of.
+// rowsPerMail is about how many rows and index keys a mail has that rang on one phone.
 const rowsPerMail = 10
 
 // kept measures what grows with the mails that are kept: the file, the start, and the calls of the

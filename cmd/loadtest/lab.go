@@ -36,7 +36,7 @@ type lab struct {
 	end       context.CancelFunc
 }
 
-// Where the folders are. The second has no disk behind it.
+// The parents of the folders. The second has no disk behind it.
 const (
 	onDisk   = "/var/tmp"
 	inMemory = "/dev/shm"

@@ -38,8 +38,8 @@ type mailServer struct {
 	conns map[net.Conn]bool
 }
 
-// oldMails is how many mails a mailbox has at the beginning. They are too old to be told from new
-// mail by anything but their numbers.
+// oldMails is how many mails a mailbox has at the beginning. Only their numbers
+// tell them from new mail.
 const oldMails = 100
 
 // mailbox is one INBOX. The UIDs of its mails are their numbers.
@@ -111,8 +111,8 @@ func (s *mailServer) serve(conn net.Conn) {
 	(&mailSession{server: s, conn: tls.Server(conn, s.tls)}).run()
 }
 
-// deliver puts a mail into each mailbox and tells the sessions there that wait; others are told by
-// their next IDLE. It returns when it began.
+// deliver puts a mail into each mailbox and tells the sessions there that wait; others learn of it
+// in their next IDLE. It returns when it began.
 func (s *mailServer) deliver(users ...string) (began time.Time) {
 	boxes := make([]*mailbox, len(users))
 	for i, user := range users {

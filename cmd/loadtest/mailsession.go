@@ -170,7 +170,7 @@ func (m *mailSession) mails(told bool) int {
 	return m.box.mails
 }
 
-// search answers a SEARCH for UIDs. One with SINCE is for old mail: there is none so young.
+// search answers a SEARCH for UIDs. One with SINCE looks for old mail, and finds none.
 func (m *mailSession) search(criteria string, mails int) {
 	m.out.WriteString("* SEARCH")
 	words := strings.Fields(criteria)
@@ -207,7 +207,7 @@ func uidsOf(set string, mails int) (uids []int) {
 
 const mailText = "Hello Bob,\r\n\r\nwe thought of six on Sunday, if the train is on time. Bring the book that you told us of,\r\nand tell the children that the cat is well.\r\n\r\nAnn\r\n"
 
-// fetch writes one mail, with the items that are asked for.
+// fetch writes one mail, with the requested items.
 func (m *mailSession) fetch(uid int, items string) {
 	now := time.Now()
 	header := fmt.Sprintf("From: Ann Example <ann@example.org>\r\nSubject: Dinner on Sunday? %d\r\nDate: %s\r\nMessage-ID: <%d.%s@example.org>\r\n"+

@@ -113,7 +113,7 @@ func (p *planting) join(name string) (idlepush.User, error) {
 	return u, err
 }
 
-// host notes what is known of the mail server of the i-th account.
+// host writes the row of the mail server of the i-th account.
 func (p *planting) host(i int) error {
 	if p.interval == 0 {
 		return nil
@@ -192,7 +192,7 @@ func (p *planting) wait(a idlepush.Account) error {
 	return nil
 }
 
-// deliver ends what waits for a phone, as if the push service had accepted it.
+// deliver settles the pushes that wait for a phone, as if the push service had accepted them.
 func (p *planting) deliver(phone string) error {
 	for {
 		w, ok, err := p.store.Outbox.Next(phone, time.Now())

@@ -15,7 +15,7 @@ import (
 // This file is compiled into loadtest, and by the overlay of buildDaemon into idlepush: so the
 // processes that are measured obey loadtest, and the program of everybody knows nothing of it.
 
-// probeVariable is set in the environment of what is measured: to the path of profiles, without
+// probeVariable is set in the environment of the measured process: to the path of profiles, without
 // their extension.
 const probeVariable = "LOADTEST_PROBE"
 

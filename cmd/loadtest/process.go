@@ -89,7 +89,7 @@ func (p *process) rest(ctx context.Context) error {
 	}
 }
 
-// settle has it give back the memory that it does not need.
+// settle has it return the memory that it does not need to the system.
 func (p *process) settle(ctx context.Context) error {
 	if err := p.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
 		return err

@@ -27,6 +27,10 @@ import (
 // set any moment.
 const clockWait = time.Minute
 
+// storeWait is the longest wait before the next try if the store fails: somebody may make room on
+// the disk any moment.
+const storeWait = 5 * time.Minute
+
 // Failure says why an account cannot be watched, in a form fit for people.
 type Failure struct {
 	idlepush.Reason
@@ -133,7 +137,7 @@ func saslMessages(a *idlepush.Account) (list []string) {
 // classify tells failures apart by what a person or the supervisor does about them.
 func classify(err error) *Failure {
 	if _, ok := errors.AsType[*storeError](err); ok {
-		return &Failure{Reason: idlepush.Reason{Code: "store_failed"}, personal: true}
+		return &Failure{Reason: idlepush.Reason{Code: "store_failed"}, personal: true, maxWait: storeWait}
 	}
 	if errors.Is(err, registry.ErrStale) {
 		return &Failure{Reason: idlepush.Reason{Code: "account_changed"}, personal: true}

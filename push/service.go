@@ -51,6 +51,8 @@ type Server struct {
 	Origin func() string
 	// Permit returns an error unless a target that users have given may be dialed.
 	Permit netguard.Permit
+	// Dial takes the place of the network, for tests. Permit is not asked then. Nil: it does not.
+	Dial netguard.Dial
 }
 
 // A SettingError reports a wrong setting.

@@ -65,7 +65,7 @@ func newProvided(t *testing.T, rotation oauthtest.Rotation, fault func() error) 
 		p.shown[talk] = token
 	}}
 	p.net = &memoryNet{servers: map[string]*server{"mail.example.org:993": {script: p.script}}}
-	p.dialer = Dialer{Permit: permitAll, dial: p.net.dial, Client: func(string) (oauth.Client, bool) {
+	p.dialer = Dialer{Permit: permitAll, Dial: p.net.dial, Client: func(string) (oauth.Client, bool) {
 		client := p.provider.Client("idlepush")
 		client.Provider.Hosts = []string{"mail.example.org"}
 		return client, true

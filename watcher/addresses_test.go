@@ -25,7 +25,7 @@ func TestAddressFamily(t *testing.T) {
 		d := Dialer{
 			Permit:  permitAll,
 			resolve: func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{six, four}, nil },
-			dial: func(ctx context.Context, address string) (net.Conn, error) {
+			Dial: func(ctx context.Context, address string) (net.Conn, error) {
 				at := netip.MustParseAddrPort(address).Addr()
 				mu.Lock()
 				defer mu.Unlock()

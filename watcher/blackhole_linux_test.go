@@ -69,7 +69,7 @@ func TestBlackHoledConnection(t *testing.T) {
 	h := newHarness(t, idlepush.Account{Host: at.Addr().String(), Port: int(at.Port()), Security: idlepush.SecurityPlain, Username: "anna", Password: "secret"})
 	d := Dialer{Permit: permitAll}
 	if !testenv.Soak {
-		d.dial = dialHasty
+		d.Dial = dialHasty
 	}
 	h.watch(t, d)
 	h.waitState(t, idlepush.StateWatching)

@@ -212,7 +212,7 @@ func (s *certificateServer) watch(t *testing.T, pinned tls.Certificate, loggedIn
 	a.Pin, a.Status.LoggedIn = fingerprintOf(pinned), loggedIn
 	h = newHarness(t, a)
 	h.trustIdle(t)
-	_, end := h.watch(t, Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: x509.NewCertPool()}, dial: s.dial})
+	_, end := h.watch(t, Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: x509.NewCertPool()}, Dial: s.dial})
 	return h, func() {
 		end()
 		s.serving.Wait()

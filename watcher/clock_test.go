@@ -30,7 +30,7 @@ func clockSetMeanwhile(t *testing.T) {
 		h, stop := s.watched(t, "INBOX", "B")
 		stop()
 		clock := new(registrytest.Clock)
-		_, end := h.watchBy(t, Dialer{Permit: permitAll, dial: s.dial}, clock.Now)
+		_, end := h.watchBy(t, Dialer{Permit: permitAll, Dial: s.dial}, clock.Now)
 		time.Sleep(time.Minute)
 		cursors := func() (list [2]registry.Cursor) {
 			t.Helper()
@@ -111,7 +111,7 @@ func learnClockAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.cut = 5 * time.Minute
-		_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		_, end := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		end()
@@ -130,7 +130,7 @@ func clockAheadAtStart(t *testing.T) {
 		stop()
 		clock := new(registrytest.Clock)
 		clock.Move(30 * 24 * time.Hour)
-		_, end := h.watchBy(t, Dialer{Permit: permitAll, dial: s.dial}, clock.Now)
+		_, end := h.watchBy(t, Dialer{Permit: permitAll, Dial: s.dial}, clock.Now)
 		time.Sleep(time.Hour)
 		clock.Move(-30 * 24 * time.Hour)
 		if late := s.delays(t, h, "INBOX", 3, time.Hour); late > time.Second {
@@ -178,7 +178,7 @@ func clockWasAhead(t *testing.T) {
 		if _, err := h.store.Mail.Record(registry.Arrival{Account: h.account.ID, Folder: "INBOX", From: cursor, To: to, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		_, end := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 		time.Sleep(time.Minute)
 		if late := s.delays(t, h, "INBOX", 1, time.Hour); late > time.Second {
 			t.Errorf("it was notified after %v", late)

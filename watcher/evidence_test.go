@@ -65,7 +65,7 @@ func colleagues(t *testing.T, count int, script *imaptest.Script) (h *harness, p
 	}
 	h = newHarness(t, account(0))
 	h.trustIdle(t)
-	_, end := h.watch(t, Dialer{Permit: permitAll, dial: p.dialVia})
+	_, end := h.watch(t, Dialer{Permit: permitAll, Dial: p.dialVia})
 	for n := 1; n < count; n++ {
 		time.Sleep(time.Minute)
 		h.add(t, account(n))

@@ -99,7 +99,7 @@ func (x *examination) connect(ctx context.Context) *wire.Conn {
 	ways := []way{{}}
 	if addr, err := netip.ParseAddr(x.account.Host); err == nil {
 		ways = waysOf([]netip.Addr{addr.Unmap()})
-	} else if x.resolve != nil || x.dial == nil {
+	} else if x.resolve != nil || x.Dial == nil {
 		began := time.Now()
 		addrs, err := x.addresses(ctx)
 		if err != nil {

@@ -153,9 +153,9 @@ func examineFamilies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, dialer, w := harnessAt(t, &imaptest.Script{}, "INBOX")
-				serve := dialer.dial
+				serve := dialer.Dial
 				dialer.resolve = func(context.Context, string) ([]netip.Addr, error) { return slices.Clone(c.addrs), c.err }
-				dialer.dial = func(ctx context.Context, address string) (net.Conn, error) {
+				dialer.Dial = func(ctx context.Context, address string) (net.Conn, error) {
 					if slices.Contains(c.refused, netip.MustParseAddrPort(address).Addr()) {
 						return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 					}

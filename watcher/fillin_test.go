@@ -159,7 +159,7 @@ func fillInSameID(t *testing.T) {
 				}
 				m.withholds.Store(false)
 				if c.restart {
-					_, end := h.watch(t, Dialer{Permit: permitAll, dial: m.dial})
+					_, end := h.watch(t, Dialer{Permit: permitAll, Dial: m.dial})
 					stop = func() { end(); m.serving.Wait() }
 				}
 				defer stop()
@@ -318,7 +318,7 @@ func fillInEndsSession(t *testing.T) {
 			t.Errorf("it was fetched %d more times", n-fetches)
 		}
 		stop()
-		_, end := h.watch(t, Dialer{Permit: permitAll, dial: m.dial})
+		_, end := h.watch(t, Dialer{Permit: permitAll, Dial: m.dial})
 		time.Sleep(time.Minute)
 		if got, want := h.pushed(t), [][2]string{{first[0][0], "one"}}; !slices.Equal(got, want) {
 			t.Errorf("after a restart %q were notified, want %q", got, want)

@@ -83,7 +83,7 @@ func (s *folderServer) watched(t *testing.T, folders ...string) (h *harness, sto
 			t.Fatal(err)
 		}
 	}
-	_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+	_, end := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 	time.Sleep(time.Minute)
 	return h, func() {
 		end()

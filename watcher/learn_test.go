@@ -76,7 +76,7 @@ func pooledBy(t *testing.T, at *server) (h *harness, pool *Pool, s *server, stop
 	a.Security = idlepush.SecurityPlain
 	h = newHarness(t, a)
 	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": at}}
-	pool, end := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+	pool, end := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 	return h, pool, at, func() {
 		end()
 		w.serving.Wait()
@@ -253,7 +253,7 @@ func learnedHoldsInDistrust(t *testing.T) {
 				if err := h.store.Mail.PutHost(name, c.known); err != nil {
 					t.Fatal(err)
 				}
-				_, end := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+				_, end := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 				time.Sleep(2 * time.Hour)
 				if late := s.delays(t, h, "INBOX", testenv.Tenth(20), time.Hour+11*time.Second); late > doubtInterval {
 					t.Errorf("a mail was notified after %v", late)

@@ -124,7 +124,7 @@ func restartManyAccounts(t *testing.T) {
 		s := &server{script: &imaptest.Script{}}
 		h, w := manyAccounts(t, s)
 		began := time.Now()
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(3 * time.Minute)
 		stop()
 		w.serving.Wait()
@@ -144,7 +144,7 @@ func acceptingAndDropping(t *testing.T) {
 		s := &server{script: &imaptest.Script{On: map[string]func(*imaptest.Talk, string){"EXAMINE": func(talk *imaptest.Talk, _ string) { talk.Close() }}}}
 		h, w := manyAccounts(t, s)
 		began := time.Now()
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(2 * time.Hour)
 		stop()
 		w.serving.Wait()
@@ -164,7 +164,7 @@ func hostDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{}, down: true}
 		h, w := manyAccounts(t, s)
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(2 * time.Hour)
 		w.mu.Lock()
 		tried := len(s.dials)
@@ -199,7 +199,7 @@ func hostAtLimit(t *testing.T) {
 		}}}}
 		h, w := manyAccounts(t, s)
 		began := time.Now()
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(30 * time.Minute)
 		full.Store(false)
 		free := time.Now()
@@ -218,7 +218,7 @@ func cutTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{script: &imaptest.Script{}}
 		h, w := manyAccounts(t, s)
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(time.Minute)
 		h.allWatching(t)
 		cut := time.Now()
@@ -248,7 +248,7 @@ func refusedTogether(t *testing.T) {
 			talk.Answer("LOGIN", args)
 		}}}}
 		h, w := manyAccounts(t, s)
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		h.allWatching(t)

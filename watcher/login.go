@@ -31,11 +31,11 @@ type Dialer struct {
 	// there are none.
 	Client func(provider string) (oauth.Client, bool)
 
-	families *wire.Families // the pool's; nil: none are known
+	// Dial takes the place of DNS and network, for tests. Permit is not asked then. Nil: it does not.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 
-	// In tests: instead of the network and the DNS.
-	dial    func(ctx context.Context, address string) (net.Conn, error)
-	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	resolve  func(ctx context.Context, host string) ([]netip.Addr, error) // in tests: the DNS, if there is Dial
+	families *wire.Families                                               // the pool's; nil: none are known
 }
 
 var (
@@ -68,7 +68,7 @@ func (d Dialer) login(ctx context.Context, a *idlepush.Account) (*wire.Conn, err
 // endpoint returns the endpoint of the account's server.
 func (d Dialer) endpoint(a *idlepush.Account) wire.Endpoint {
 	return wire.Endpoint{Host: a.Host, Port: a.Port, Security: wire.Security(a.Security),
-		Permit: d.Permit, TLS: d.TLS, Trust: d.trust(a), Families: d.families, Resolve: d.resolve, Dial: d.dial}
+		Permit: d.Permit, TLS: d.TLS, Trust: d.trust(a), Families: d.families, Resolve: d.resolve, Dial: d.Dial}
 }
 
 // loginError is a login that failed, with the alert that the server wants a person to read.

@@ -323,7 +323,7 @@ func notRungTwinRenumbered(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.deliver("INBOX", alarm, time.Now())
 		s.renumber("INBOX")
-		_, stop = h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		_, stop = h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 		time.Sleep(10 * time.Minute)
 		stop()
 		s.serving.Wait()

@@ -150,7 +150,7 @@ func harnessAt(t *testing.T, script *imaptest.Script, folders ...string) (*harne
 	a := scriptedAccount
 	a.Security, a.Folders = idlepush.SecurityPlain, folders
 	w := &memoryNet{servers: map[string]*server{"mail.example.org:993": {script: script}}}
-	return newHarness(t, a), Dialer{Permit: permitAll, dial: w.dial}, w
+	return newHarness(t, a), Dialer{Permit: permitAll, Dial: w.dial}, w
 }
 
 // run adds the account, waits until it is watched, and delivers. In each folder the new mail

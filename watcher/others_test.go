@@ -237,7 +237,7 @@ func tourAsQuickAsStatus(t *testing.T) {
 				a := scriptedAccount
 				a.Folders, a.Security = []string{"INBOX", "B"}, idlepush.SecurityPlain
 				h := newHarness(t, a)
-				pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+				pool, stop := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				want := c.every

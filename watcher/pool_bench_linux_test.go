@@ -232,7 +232,7 @@ func newPoolSessions(b *testing.B, address string, config *tls.Config) *poolSess
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", address)
 	}
-	return &poolSessions{&Pool{Store: h.store.Mail, Dialer: Dialer{Permit: permitAll, TLS: config, dial: dial}, Log: h.log, rest: rarely}, h}
+	return &poolSessions{&Pool{Store: h.store.Mail, Dialer: Dialer{Permit: permitAll, TLS: config, Dial: dial}, Log: h.log, rest: rarely}, h}
 }
 
 func (p *poolSessions) run(ctx context.Context) { p.Run(ctx) }

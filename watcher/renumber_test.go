@@ -140,7 +140,7 @@ func renumberAfterOutage(t *testing.T) {
 				}
 				s.renumber("INBOX")
 				before := len(h.all(t))
-				_, stop = h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+				_, stop = h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 				time.Sleep(10 * time.Minute)
 				stop()
 				s.serving.Wait()
@@ -207,7 +207,7 @@ func rememberMany(t *testing.T) {
 		a := scriptedAccount
 		a.Folders, a.Security = []string{"INBOX", "B"}, idlepush.SecurityPlain
 		h := newHarness(t, a)
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 		defer s.serving.Wait()
 		defer stop()
 		time.Sleep(time.Minute)
@@ -250,7 +250,7 @@ func renumberToNothing(t *testing.T) {
 					stop()
 					s.serving.Wait()
 					lacks = i%2 == 0
-					_, stop = h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+					_, stop = h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 					time.Sleep(time.Minute)
 				}
 				stop()

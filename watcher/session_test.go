@@ -57,7 +57,7 @@ func renewedSession(t *testing.T) {
 		h := newHarness(t, account)
 		s := &server{script: &imaptest.Script{}}
 		w := &memoryNet{servers: map[string]*server{"imap.gmail.com:993": s}}
-		_, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(time.Minute)
 		var want []string
 		for n := range 3 * 24 {

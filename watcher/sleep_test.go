@@ -130,7 +130,7 @@ func watchLaptop(t *testing.T, script *imaptest.Script) (l *laptop, h *harness, 
 	account.Security = idlepush.SecurityPlain
 	l, h = &laptop{script: script}, newHarness(t, account)
 	var stopPool func()
-	l.pool, stopPool = h.watchBy(t, Dialer{Permit: permitAll, dial: l.dial}, l.clock.Now)
+	l.pool, stopPool = h.watchBy(t, Dialer{Permit: permitAll, Dial: l.dial}, l.clock.Now)
 	ctx, cancel := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
 	watching.Go(func() { clocks.Watch(ctx, l.clock.Now, func(time.Duration) { l.pool.AskNow() }) })
@@ -336,7 +336,7 @@ func sleepLooksEverywhere(t *testing.T) {
 				h, stop := s.watched(t, "INBOX", "B")
 				stop()
 				var clock registrytest.Clock
-				pool, end := h.watchBy(t, Dialer{Permit: permitAll, dial: s.dial}, clock.Now)
+				pool, end := h.watchBy(t, Dialer{Permit: permitAll, Dial: s.dial}, clock.Now)
 				time.Sleep(time.Minute)
 				for _, folder := range []string{"B", "INBOX", "B"} {
 					clock.Move(time.Minute)
@@ -369,7 +369,7 @@ func certificateTooEarly(t *testing.T) {
 		script := &imaptest.Script{}
 		var serving sync.WaitGroup
 		last, most := time.Now(), time.Duration(0)
-		_, stop := h.watch(t, Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: roots}, dial: func(context.Context, string) (net.Conn, error) {
+		_, stop := h.watch(t, Dialer{Permit: permitAll, TLS: &tls.Config{RootCAs: roots}, Dial: func(context.Context, string) (net.Conn, error) {
 			most, last = max(most, time.Since(last)), time.Now()
 			client, peer := net.Pipe()
 			serving.Go(func() { script.Serve(tls.Server(peer, &tls.Config{Certificates: []tls.Certificate{certificate}})) })

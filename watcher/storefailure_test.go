@@ -129,7 +129,7 @@ func workday(t *testing.T, f *fault) *harness {
 	}
 
 	f.arm(true)
-	pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: dial})
+	pool, stop := h.watch(t, Dialer{Permit: permitAll, Dial: dial})
 	wait(3 * time.Minute)
 	folderServer.deliver("INBOX", mail(), time.Now()) // 0: is moved
 	folderServer.deliver("B", mail(), time.Now())     // 1: is removed
@@ -256,7 +256,7 @@ func storeFullForAnHour(t *testing.T) {
 				f := &fault{fails: fails}
 				h := newFailingHarness(t, a, f.next)
 				s := newFolderServer("IMAP4rev1 IDLE", "INBOX", "B")
-				_, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+				_, stop := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
 				f.arm(true)
@@ -300,7 +300,7 @@ func accountsUnreadable(t *testing.T) {
 		h := newFailingHarness(t, a, f.next)
 		h.trustIdle(t)
 		s := newFolderServer("IMAP4rev1 IDLE", "INBOX")
-		pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: s.dial})
+		pool, stop := h.watch(t, Dialer{Permit: permitAll, Dial: s.dial})
 		time.Sleep(90 * time.Second) // no session looks in the next minutes
 		f.arm(true)
 		time.Sleep(3 * time.Minute)

@@ -35,7 +35,7 @@ func memoryGivenBack(t *testing.T) {
 		s := &server{script: &imaptest.Script{}}
 		w := &memoryNet{servers: map[string]*server{"mail.example.org:993": s}}
 		given := 0
-		pool := &Pool{Store: h.store.Mail, Dialer: Dialer{Permit: permitAll, dial: w.dial}, Log: h.log, giveBack: func() { given++ }}
+		pool := &Pool{Store: h.store.Mail, Dialer: Dialer{Permit: permitAll, Dial: w.dial}, Log: h.log, giveBack: func() { given++ }}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { pool.Run(ctx) })

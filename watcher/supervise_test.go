@@ -155,7 +155,7 @@ func accountEdited(t *testing.T) {
 				}}}
 				w := &memoryNet{servers: map[string]*server{"mail.example.org:993": {script: script}}}
 				p := newPool(h)
-				p.Dialer.dial = w.dial
+				p.Dialer.Dial = w.dial
 				began := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()

@@ -198,7 +198,7 @@ func TestWeekOfTrouble(t *testing.T) {
 		all := troubled(random)
 		all["uidvalidity-flips"] = troubledServer{flips, []string{"renumbered"}}
 		accounts := h.addTroubled(t, w, all)
-		pool, stop := h.watch(t, Dialer{Permit: permitAll, dial: w.dial})
+		pool, stop := h.watch(t, Dialer{Permit: permitAll, Dial: w.dial})
 		time.Sleep(time.Minute)
 		sent := make(map[string][]string)
 		at := make(map[string]time.Time) // when each was sent

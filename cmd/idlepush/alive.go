@@ -37,8 +37,8 @@ type deadMan struct {
 }
 
 // deadMan returns what calls the URL of the settings.
-func (s settings) deadMan(h *house, log *slog.Logger) *deadMan {
-	return &deadMan{broken: h.broken, call: aliveCall(string(s.monitoring.alive), s.allowPush.Permit), log: log}
+func (s settings) deadMan(c *core) *deadMan {
+	return &deadMan{broken: c.house.broken, call: aliveCall(string(s.monitoring.alive), s.allowPush.Permit, c.around.dial), log: c.log}
 }
 
 // run calls until ctx ends. The first call that all is well comes after a minute, so that a program
@@ -95,16 +95,19 @@ func counted(list []promise.Broken) string {
 }
 
 // aliveCall returns a function that calls the URL, or /fail below it if something is broken. Its
-// errors do not name the URL.
-func aliveCall(address string, permit netguard.Permit) func(ctx context.Context, broken string) error {
+// errors do not name the URL. dial takes the place of the network, unless it is nil.
+func aliveCall(address string, permit netguard.Permit, dial netguard.Dial) func(ctx context.Context, broken string) error {
 	u, err := url.Parse(address)
 	if err != nil {
 		panic("alive-url was not checked")
 	}
+	if dial == nil {
+		dial = netguard.Guard(net.Dialer{}, permit, u.Scheme == "http")
+	}
 	client := &http.Client{
 		Timeout: aliveTimeout,
 		Transport: &http.Transport{
-			DialContext:       netguard.Guard(net.Dialer{}, permit, u.Scheme == "http"),
+			DialContext:       dial,
 			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12},
 			DisableKeepAlives: true,
 		},

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"idlepush/clocks"
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -22,22 +24,31 @@ type core struct {
 	clients    *oauthClients
 	house      *house
 	jumped     chan struct{}
-	wall       func() time.Time
+	around     surroundings
 	log        *slog.Logger
 }
 
+// surroundings take the place of those of the machine.
+type surroundings struct {
+	wall func() time.Time // the wall clock; nil: the machine's
+	dial netguard.Dial    // in tests: the network; nil: the machine's
+}
+
 // core returns the parts that find and deliver the mail of the store, and what knows whether they
-// do; they do not run yet. wall takes the place of the machine's wall clock, unless it is nil.
-func (s settings) core(store *registry.Store, wall func() time.Time, log *slog.Logger) (*core, error) {
-	transports, err := s.transports(store)
+// do; they do not run yet.
+func (s settings) core(store *registry.Store, around surroundings, log *slog.Logger) (*core, error) {
+	transports, err := s.transports(store, around.dial)
 	if err != nil {
 		return nil, err
 	}
-	c := &core{store: store, transports: transports, jumped: make(chan struct{}, 1), wall: wall, log: log}
+	c := &core{store: store, transports: transports, jumped: make(chan struct{}, 1), around: around, log: log}
 	c.dispatcher = &push.Dispatcher{Jumped: c.jumped, Store: store.Outbox, Transports: transports, Codes: allCodes(),
-		URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log, Now: wall}
+		URL: func() string { return s.publicPage(store) }, BurstLimit: s.burstLimit, Log: log, Now: around.wall}
 	c.pool, c.clients = s.pool(store, log)
-	c.pool.Now = wall
+	c.pool.Now = around.wall
+	if around.dial != nil {
+		c.pool.Dialer.Dial = func(ctx context.Context, address string) (net.Conn, error) { return around.dial(ctx, "tcp", address) }
+	}
 	c.house = newHouse(store, c.pool, newPulse(&c.dispatcher.Looked, &c.pool.Looked))
 	return c, nil
 }
@@ -51,7 +62,7 @@ func (c *core) run(ctx context.Context, group *errgroup.Group) {
 
 // watchClock tells all parts of each jump of the clock, until ctx ends.
 func (c *core) watchClock(ctx context.Context) {
-	clocks.Watch(ctx, c.wall, func(by time.Duration) {
+	clocks.Watch(ctx, c.around.wall, func(by time.Duration) {
 		c.log.Info("the machine slept, or its clock was set; asking every mail server and looking at every queue now", "jump", by.Round(time.Second))
 		c.house.wake()
 		c.pool.AskNow()

@@ -100,10 +100,10 @@ func newDemo(out io.Writer) (*demonstration, error) {
 	if d.mailbox, err = imapmem.New("anna@example.org", d.password, nil); err != nil {
 		return nil, err
 	}
-	if d.standIns, err = newStandIns(d.received); err != nil {
+	if d.standIns, err = newStandIns(loopback, d.received); err != nil {
 		return nil, err
 	}
-	d.mailAt, err = net.Listen("tcp", "127.0.0.1:0")
+	d.mailAt, err = loopback()
 	return d, err
 }
 

@@ -83,7 +83,7 @@ func running(t *testing.T, args ...string) installation {
 	}
 	store := registrytest.OpenBounded(t, dir)
 	t.Cleanup(func() { store.Close() })
-	transports, err := s.transports(store)
+	transports, err := s.transports(store, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

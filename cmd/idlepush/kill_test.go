@@ -2,226 +2,204 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http/httptest"
+	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"idlepush"
-	"idlepush/cmd/idlepush/metrics"
-	"idlepush/receipt"
-	"idlepush/registry"
-	"idlepush/registry/registrytest"
-	"idlepush/watcher"
+	"idlepush/cmd/idlepush/systemtest"
+	"idlepush/push/pushtest"
 )
 
-// killStage is a house with a mailbox and a phone, whose parts can be killed, in a bubble.
-type killStage struct {
-	*testing.T
-	store   *registry.Store
-	account idlepush.Account
-	phone   idlepush.Device
-	disk    atomic.Bool // it is full
-	hangs   atomic.Bool // the loops of the program do not go round
-	uid     uint32
+const (
+	wellFor = 30 * time.Minute // before a part dies
+	deadFor = 45 * time.Minute // after its death must be told: by then every alert fires
+	backFor = 90 * time.Minute // after it lives again: by then every alert has ended
+)
+
+// death is what can die around idlepush or in it, and what docs/operate.md says of that.
+type death struct {
+	part   string
+	code   string        // of the promise that is broken then; empty: idlepush is dead itself
+	within time.Duration // that is told
+	alerts string
+	again  time.Duration // until the dead-man's URL is called, once the part lives again
+	ways   []wayToDie
 }
 
-// TestKills kills one part after the other, and holds docs/operate.md to what then happens and
-// within what time.
+// wayToDie is how a part dies, and how it is brought back.
+type wayToDie struct {
+	how        string
+	kill, mend func(context.Context, *stage)
+	unheard    bool // the dead-man's URL cannot be reached, either
+}
+
+const lostAlerts = "`IdlepushMailboxesLost` or `IdlepushMailboxLost`"
+
+var deaths = []death{
+	{"mail server", "mailbox_down", 6 * time.Minute, lostAlerts, 16 * time.Minute, []wayToDie{
+		{how: "refuses connections", kill: func(_ context.Context, s *stage) { s.mailServer().cut(wayClosed) }, mend: openWays},
+	}},
+	{"network", "mailbox_down", 16 * time.Minute, lostAlerts, 16 * time.Minute, []wayToDie{
+		{how: "loses all that is sent to the mail server", kill: func(_ context.Context, s *stage) { s.mailServer().cut(wayLost) }, mend: openWays},
+		{how: "loses all that is sent", kill: loseWays, mend: openWays, unheard: true},
+	}},
+	{"push service", "push_service_down", 6 * time.Minute, "`IdlepushPushServicePaused`", 16 * time.Minute, []wayToDie{
+		{how: "answers 503", kill: failWebPush(pushtest.Fault{Status: http.StatusServiceUnavailable}), mend: healPushes},
+		{how: "does not answer", kill: failWebPush(pushtest.Fault{Hang: true}), mend: healPushes},
+		{how: "refuses the key", mend: healPushes,
+			kill: func(_ context.Context, s *stage) {
+				s.apns.Fail("", pushtest.Fault{Status: http.StatusForbidden, Reason: "InvalidProviderToken"})
+			}},
+	}},
+	{"reports of a phone", "device_unconfirmed", 25 * time.Hour, "`IdlepushPromiseBroken`", time.Minute, []wayToDie{
+		{how: "do not come", kill: func(_ context.Context, s *stage) { s.silent.Store(true) }, mend: func(_ context.Context, s *stage) { s.silent.Store(false) }},
+	}},
+	{"disk", "store_down", time.Minute, "`IdlepushStoreFails`", 6 * time.Minute, []wayToDie{
+		{how: "is full", kill: func(_ context.Context, s *stage) { s.disk.full.Store(true) }, mend: func(_ context.Context, s *stage) { s.disk.full.Store(false) }},
+	}},
+	{"room on the disk", "disk_low", time.Minute, "`IdlepushDiskFull`, earlier", time.Minute, []wayToDie{
+		{how: "runs out", kill: func(_ context.Context, s *stage) { s.room.Store(noRoom - 1) }, mend: func(_ context.Context, s *stage) { s.room.Store(enoughRoom) }},
+	}},
+	{"loops of the program", "program_stuck", 6 * time.Minute, "`IdlepushStuck`", time.Minute, []wayToDie{
+		{how: "hang", kill: func(_ context.Context, s *stage) { s.hung.Store(true) }, mend: func(_ context.Context, s *stage) { s.hung.Store(false) }},
+	}},
+	{"program", "", time.Minute, "`IdlepushDown`", 2 * time.Minute, []wayToDie{
+		{how: "is killed", unheard: true,
+			kill: func(_ context.Context, s *stage) { s.leave(); s.process.kill(); s.figures = nil },
+			mend: func(ctx context.Context, s *stage) { systemtest.Must(s.T, s.restart()); s.watch(ctx) }},
+	}},
+}
+
+// mailServer returns where the mail server is.
+func (s *stage) mailServer() *memoryServer { return s.net.at(s.link.Addr().String()) }
+
+func openWays(_ context.Context, s *stage) { s.net.cut(wayOpen) }
+func loseWays(_ context.Context, s *stage) { s.net.cut(wayLost) }
+
+// failWebPush lets the service fail on which two of the phones are.
+func failWebPush(f pushtest.Fault) func(context.Context, *stage) {
+	return func(_ context.Context, s *stage) { s.web.Fail("", f) }
+}
+
+func healPushes(_ context.Context, s *stage) {
+	s.web.ClearFaults()
+	s.apns.ClearFaults()
+}
+
+// TestKills kills one part after the other, around idlepush or in it, and brings it back. It holds
+// docs/operate.md to what page, metrics, alerts and dead-man's URL then say, and within what time.
 func TestKills(t *testing.T) {
 	t.Parallel()
-	lost := idlepush.Reason{Code: "connection_lost"}
-	for _, c := range []struct {
-		part, code string
-		within     time.Duration
-		kill, mend func(*killStage)
-	}{
-		{"mail server or network", "mailbox_down", 6 * time.Minute,
-			func(s *killStage) { s.state(idlepush.StateRetrying, lost) }, func(s *killStage) { s.state(idlepush.StateWatching, idlepush.Reason{}) }},
-		{"push service", "push_service_down", 6 * time.Minute,
-			func(s *killStage) {
-				s.push(registry.Outcome{Result: registry.ResultMisconfigured, PauseFor: 15 * time.Minute, Reason: idlepush.Reason{Code: "fcm_permission_denied"}})
-			},
-			func(s *killStage) { s.push(registry.Outcome{Result: registry.ResultDelivered, LaneWorks: true}) }},
-		{"reports of a phone", "device_unconfirmed", 25 * time.Hour,
-			func(s *killStage) {
-				for range 3 {
-					s.push(registry.Outcome{Result: registry.ResultDelivered})
-				}
-			},
-			func(s *killStage) { s.report(s.push(registry.Outcome{Result: registry.ResultDelivered})) }},
-		{"disk", "store_down", time.Minute, func(s *killStage) { s.disk.Store(true) }, func(s *killStage) { s.disk.Store(false) }},
-		{"loops of the program", "program_stuck", 7 * time.Minute, func(s *killStage) { s.hangs.Store(true) }, func(s *killStage) { s.hangs.Store(false) }},
-		{"program", "", 2 * time.Minute, nil, nil},
-	} {
-		t.Run(c.part, func(t *testing.T) {
-			t.Parallel()
-			if !strings.Contains(read(t, "docs/operate.md"), fmt.Sprintf("| %s | `%s` | %s |", c.part, c.code, said(c.within))) && c.code != "" {
-				t.Errorf("docs/operate.md does not say that the end of the %s is told as %s within %s", c.part, c.code, said(c.within))
-			}
-			synctest.Test(t, func(t *testing.T) { killed(t, c.code, c.within, c.kill, c.mend) })
-		})
+	doc := read(t, "docs/operate.md")
+	for _, d := range deaths {
+		code := "none"
+		if d.code != "" {
+			code = "`" + d.code + "`"
+		}
+		if row := fmt.Sprintf("| %s | %s | %s | %s | %s |\n", d.part, code, said(d.within), d.alerts, said(d.again)); !strings.Contains(doc, row) {
+			t.Errorf("docs/operate.md lacks the row %s", row)
+		}
+		for _, way := range d.ways {
+			t.Run(d.part+" "+way.how, func(t *testing.T) {
+				t.Parallel()
+				var seen scrapes
+				var dead [2]int
+				synctest.Test(t, func(t *testing.T) {
+					s := newStage(t)
+					s.play(func(ctx context.Context) { dead = s.meet(ctx, d, way) })
+					seen = s.scrapes
+				})
+				seen.evaluate(t, d.alerts, dead)
+			})
+		}
 	}
 }
 
 // said returns a time as the docs do.
 func said(d time.Duration) string {
-	if d == time.Minute {
+	switch {
+	case d == time.Minute:
 		return "1 minute"
-	}
-	if d < 2*time.Hour {
+	case d < 2*time.Hour:
 		return fmt.Sprintf("%d minutes", int(d.Minutes()))
 	}
 	return fmt.Sprintf("%d hours", int(d.Hours()))
 }
 
-// latest returns the last of the calls.
-func latest(calls []aliveCalled) aliveCalled { return calls[len(calls)-1] }
-
-// killed kills a part in a house in which all is well, or the whole program if kill is nil, and
-// looks at what then happens.
-func killed(t *testing.T, code string, within time.Duration, kill, mend func(*killStage)) {
-	s := newKillStage(t)
-	var loop func()
-	beats := newPulse(&loop)
-	h := newHouse(s.store, new(watcher.Pool), beats)
-	h.live = func(string) watcher.Live { return watcher.Live{Confirmed: time.Now(), Interval: 9 * time.Minute} }
-	var mu sync.Mutex
-	var made []aliveCalled // guarded by mu
-	calls := func() []aliveCalled {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(made)
-	}
-	began := time.Now()
-	log, _ := registrytest.NewLog(t)
-	d := &deadMan{broken: h.broken, log: log, call: func(_ context.Context, broken string) error {
-		mu.Lock()
-		defer mu.Unlock()
-		made = append(made, aliveCalled{time.Since(began), broken})
-		return nil
-	}}
-	ctx, end := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { d.run(ctx) })
-	running.Go(func() {
-		for ctx.Err() == nil {
-			if !s.hangs.Load() {
-				loop()
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(30 * time.Second):
-			}
+// meet kills a part in a house in which all is well, and brings it back. It returns the last scrape
+// before each of both.
+func (s *stage) meet(ctx context.Context, d death, way wayToDie) (dead [2]int) {
+	s.live(wellFor)
+	s.isWell()
+	time.Sleep(time.Second) // what has come is told
+	dead[0] = s.scrapes.n - 1
+	killed := time.Now()
+	way.kill(ctx, s)
+	s.arrive()
+	s.live(d.within)
+	told := time.Now()
+	if d.code != "" {
+		s.isTold(d.code)
+		if last := s.latest(); !way.unheard && last.broken != d.code+" 1" {
+			s.Errorf("%v later the last call is %v", d.within, last)
 		}
-	})
-	defer running.Wait()
-	defer end()
-	time.Sleep(5*time.Minute + time.Second)
-	if len(calls()) != 5 || calls()[4].broken != "" {
-		t.Fatalf("while all was well it was called %v", calls())
 	}
-	if kill == nil {
-		end()
-		time.Sleep(within)
-		if len(calls()) != 5 {
-			t.Errorf("after its end it was called %v", calls()[5:])
+	s.live(deadFor)
+	if way.unheard {
+		told = killed
+	}
+	for _, c := range s.since(told) {
+		if c.broken == "" || way.unheard {
+			s.Errorf("it is called %v later, with %q", c.at.Sub(killed), c.broken)
 		}
-		return
 	}
-	kill(s)
-	time.Sleep(within)
-	if last := latest(calls()); last.broken != code+" 1" {
-		t.Fatalf("%v later the last call was %v, want %s", within, last, code)
+	dead[1] = s.scrapes.n - 1
+	mended := time.Now()
+	way.mend(ctx, s)
+	s.arrive()
+	s.live(d.again)
+	if last := s.latest(); last.at.Before(mended) || last.broken != "" {
+		s.Errorf("%v after it lives again the last call is %v", d.again, last)
 	}
-	if list := h.broken(time.Now()); len(list) != 1 || string(list[0].Code) != code || allCodes().Sentence(list[0].Code, list[0].Params) == "" {
-		t.Errorf("broken are %v, want %s", list, code)
+	s.live(backFor)
+	s.isWell()
+	if lost, wrong := s.ledger.lost(s.phones), s.ledger.wrong(s.phones); lost != "" || wrong != nil {
+		s.Errorf("lost %s; %v", lost, wrong)
 	}
-	if want := fmt.Sprintf("idlepush_promises_broken{code=%q} 1\n", code); !strings.Contains(s.metrics(h), want) {
-		t.Errorf("the metrics do not have %s", want)
+	return dead
+}
+
+// isTold checks that page and metrics say that one promise is broken, and which.
+func (s *stage) isTold(code string) {
+	s.Helper()
+	switch now := s.state(); {
+	case now.Well || len(now.Broken) != 1 || now.Broken[0].Code != code:
+		s.Errorf("the page says %+v, want %s", now, code)
+	case len(strings.Fields(now.Broken[0].Reason)) < 5:
+		s.Errorf("the page says only %q", now.Broken[0].Reason)
 	}
-	told := len(calls())
-	time.Sleep(3 * time.Minute)
-	if len(calls()) != told {
-		t.Errorf("while it is broken it was called %v", calls()[told:])
-	}
-	mend(s)
-	time.Sleep(time.Minute)
-	if last := latest(calls()); last.broken != "" {
-		t.Errorf("a minute after it was mended the last call was %v", last)
+	if n := s.scrapes.last(`idlepush_promises_broken{code="` + code + `"}`); n != "1" {
+		s.Errorf("the metrics have %s %q times", code, n)
 	}
 }
 
-func newKillStage(t *testing.T) *killStage {
-	dir, anna, _ := registrytest.DirWithUsers(t)
-	s := &killStage{T: t, uid: 1}
-	s.store = registrytest.OpenFailing(t, dir, func() error {
-		if s.disk.Load() {
-			return errors.New("no space left on device")
+// isWell checks that page, metrics and dead-man's URL have said for ten minutes that all is well.
+func (s *stage) isWell() {
+	s.Helper()
+	calls := s.since(time.Now().Add(-10 * time.Minute))
+	if len(calls) < 10 || slices.ContainsFunc(calls, func(c call) bool { return c.broken != "" }) {
+		s.Errorf("the calls of the last ten minutes are %v", calls)
+	}
+	if now := s.state(); !now.Well || now.Devices != len(s.phones) || now.Mailboxes != 1 {
+		s.Errorf("the page says %+v", now)
+	}
+	for series := range s.scrapes.series {
+		if n := s.scrapes.last(series); strings.HasPrefix(series, "idlepush_promises_broken{") && n != "0" {
+			s.Errorf("the metrics have %s %s times", series, n)
 		}
-		return nil
-	})
-	t.Cleanup(func() { s.store.Close() })
-	var err error
-	s.account, _, err = s.store.Accounts.Add(idlepush.Account{Owner: anna.ID, Email: "anna@example.org", Host: "imap.example.org", Port: 993, Security: idlepush.SecurityTLS, Username: "anna", Password: "x", Folders: []string{"INBOX"}, Enabled: true}, "", time.Now())
-	if err == nil {
-		s.phone, _, err = s.store.Devices.Register(idlepush.Device{User: anna.ID, Name: "Pixel", Transport: "fcm", Address: "token", Lane: "fcm", Content: idlepush.LevelSubject, Status: idlepush.Status{State: idlepush.StateProven}}, "", time.Now())
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.state(idlepush.StateWatching, idlepush.Reason{})
-	s.report(s.push(registry.Outcome{Result: registry.ResultDelivered}))
-	return s
-}
-
-func (s *killStage) state(state idlepush.State, why idlepush.Reason) {
-	s.Helper()
-	if err := s.store.Mail.SetState(s.account, idlepush.Status{State: state, Since: time.Now(), Reason: why}); err != nil {
-		s.Fatal(err)
-	}
-}
-
-// push has a mail come and its push end with the outcome.
-func (s *killStage) push(o registry.Outcome) registry.Work {
-	s.Helper()
-	from, err := s.store.Mail.Cursor(s.account.ID, "INBOX")
-	if err == nil {
-		_, err = s.store.Mail.Record(registry.Arrival{Account: s.account.ID, Folder: "INBOX", From: from, To: registry.Cursor{UIDValidity: 1, Next: s.uid + 1},
-			Mails: []registry.Message{{UID: s.uid}}, At: time.Now()})
-	}
-	s.uid++
-	w, ok, failed := s.store.Outbox.Next(s.phone.ID, time.Now())
-	if err = errors.Join(err, failed); err == nil && ok {
-		_, err = s.store.Outbox.Settle(w, o, time.Now())
-	}
-	if err != nil || !ok {
-		s.Fatalf("push: %v, %v", ok, err)
-	}
-	return w
-}
-
-// report has the phone report that it showed the push.
-func (s *killStage) report(w registry.Work) {
-	s.Helper()
-	now := time.Now()
-	if err := s.store.Devices.Receive(w.Receipt, receipt.Report{Shown: now, Now: now}, now); err != nil {
-		s.Fatal(err)
-	}
-}
-
-// metrics returns what Prometheus gets.
-func (s *killStage) metrics(h *house) string {
-	figures := metrics.New("test")
-	figures.Collect(s.store, new(watcher.Pool), metrics.Machine{Room: func() (uint64, bool) { return 0, false }, Looked: h.loops.age, Broken: h.broken})
-	log, _ := registrytest.NewLog(s.T)
-	answer := httptest.NewRecorder()
-	figures.Handler(log).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
-	return answer.Body.String()
 }

@@ -102,7 +102,7 @@ func checkLoopback() error {
 // meet goes through one hardship, with a mail before, during and after it. It returns the result as
 // text.
 func (s selftest) meet(ctx context.Context, h hardship, dir string, log io.Writer) (text string, err error) {
-	b, err := newBench(dir, h, s.maxRing, slog.New(slog.NewTextHandler(log, nil)))
+	b, err := newBench(dir, h, network{listen: loopback}, s.maxRing, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		return "", fmt.Errorf("cannot be tried: %w", err)
 	}

@@ -25,13 +25,12 @@ import (
 // hardship says.
 type bench struct {
 	*standIns
+	process
 
 	hardship hardship
 	mailbox  *imaptest.Script
 	link     *link // to the mailbox
-	core     *core
 	clock    shiftedClock
-	disk     fillableDisk
 	phones   []idlepush.Device
 	ledger   ledger
 	maxRing  time.Duration // how long a mail may take to ring
@@ -41,19 +40,34 @@ type bench struct {
 	mute   atomic.Bool                     // the mail server announces nothing
 }
 
+// process is idlepush, which can be killed and started anew.
+type process struct {
+	core  *core
+	disk  fillableDisk
+	open  func() (*core, error) // makes one of the files
+	start func()                // runs it
+	stop  func()                // ends it
+}
+
 // The moments for orders to the mail server.
 const (
 	inIdle     = "in IDLE"
 	beforeIdle = "before IDLE"
 )
 
+// network is what lies between a bench's idlepush and the servers around it.
+type network struct {
+	listen func() (net.Listener, error)
+	dial   netguard.Dial // nil: that of this machine
+}
+
 // newBench makes a bench whose files are in the folder dir.
-func newBench(dir string, h hardship, maxRing time.Duration, log *slog.Logger) (b *bench, err error) {
+func newBench(dir string, h hardship, between network, maxRing time.Duration, log *slog.Logger) (b *bench, err error) {
 	b = &bench{hardship: h, maxRing: maxRing, orders: make(map[string]func(*imaptest.Talk))}
-	if b.standIns, err = newStandIns(b.ledger.ring); err != nil {
+	if b.standIns, err = newStandIns(between.listen, b.ledger.ring); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := between.listen()
 	if err != nil {
 		b.standIns.close()
 		return nil, err
@@ -69,13 +83,18 @@ func newBench(dir string, h hardship, maxRing time.Duration, log *slog.Logger) (
 		}}}
 	s := b.standIns.settings()
 	s.data, s.allowMail = dir, netguard.At(listener.Addr())
-	store, err := registry.Open(dir, registry.Options{QuickHash: true, Full: b.disk.write})
-	if err == nil {
-		if b.core, err = s.core(store, b.clock.now, log); err != nil {
-			err = errors.Join(err, store.Close())
+	b.open = func() (*core, error) {
+		store, err := registry.Open(dir, registry.Options{QuickHash: true, Full: b.disk.write})
+		if err != nil {
+			return nil, err
 		}
+		c, err := s.core(store, surroundings{b.clock.now, between.dial}, log)
+		if err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+		return c, nil
 	}
-	if err != nil {
+	if b.core, err = b.open(); err != nil {
 		b.standIns.close()
 		b.link.close()
 	}
@@ -88,13 +107,50 @@ func (b *bench) run(until context.Context, try func(context.Context) error) erro
 	ctx, stop := context.WithCancel(ctx)
 	defer context.AfterFunc(ctx, b.link.close)()
 	b.standIns.run(ctx, group)
-	b.core.run(ctx, group)
+	b.start = func() { b.stop = b.core.runApart(ctx, group) }
+	b.start()
 	group.Go(func() error { b.mailbox.ServeAll(b.link); return nil })
 	group.Go(func() error {
 		defer stop()
 		return try(ctx)
 	})
 	return errors.Join(group.Wait(), b.core.store.Close())
+}
+
+// runApart runs all parts in a group of their own within the group, until ctx ends or stop is
+// called, which waits for their end.
+func (c *core) runApart(ctx context.Context, group *errgroup.Group) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	parts, ctx := errgroup.WithContext(ctx)
+	c.run(ctx, parts)
+	ended := make(chan struct{})
+	group.Go(func() error {
+		defer close(ended)
+		return parts.Wait()
+	})
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// kill ends idlepush, and nothing more is written.
+func (p *process) kill() {
+	p.disk.full.Store(true)
+	p.stop()
+	p.core.store.Close() // which cannot write that all ended in order
+	p.disk.full.Store(false)
+}
+
+// restart starts idlepush anew.
+func (p *process) restart() error {
+	c, err := p.open()
+	if err != nil {
+		return err
+	}
+	p.core = c
+	p.start()
+	return nil
 }
 
 // begin adds the phones and the mailbox, and a mail that rings: then everything works.

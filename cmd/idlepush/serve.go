@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"idlepush/cmd/idlepush/metrics"
+	"idlepush/netguard"
 	"idlepush/push"
 	"idlepush/registry"
 	"idlepush/watcher"
@@ -37,7 +38,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 		return err
 	}
 	defer store.Close()
-	c, err := s.core(store, nil, log)
+	c, err := s.core(store, surroundings{}, log)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, listening func(net
 	group.Go(func() error { return purge(ctx, store, log) })
 	group.Go(func() error { s.backUpDaily(ctx, store, log); return nil })
 	if s.monitoring.alive != "" {
-		group.Go(func() error { s.deadMan(c.house, log).run(ctx); return nil })
+		group.Go(func() error { s.deadMan(c).run(ctx); return nil })
 	}
 	group.Go(func() error { return serveHTTP(ctx, listener, handler, log) })
 	group.Go(func() error { feedWatchdog(ctx, c.house.loops, log); return nil })
@@ -203,9 +204,11 @@ func (s settings) server(store *registry.Store) push.Server {
 	return push.Server{Origin: func() string { return s.public(store) }, Permit: s.allowPush.Permit}
 }
 
-// transports creates the transports of all services.
-func (s settings) transports(store *registry.Store) (all push.Transports, err error) {
+// transports creates the transports of all services. dial takes the place of the network, unless it
+// is nil.
+func (s settings) transports(store *registry.Store, dial netguard.Dial) (all push.Transports, err error) {
 	server := s.server(store)
+	server.Dial = dial
 	if server.Key, err = store.Outbox.VAPIDKey(); err != nil {
 		return nil, err
 	}

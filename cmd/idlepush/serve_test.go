@@ -169,30 +169,62 @@ func serveDeletesOldActivity(t *testing.T) {
 
 func TestWatchClock(t *testing.T) {
 	t.Parallel()
-	t.Run("after a sleep every mail server is asked and the outbox is looked at, however often that was not done yet", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			log, lines := registrytest.NewLog(t)
-			var clock registrytest.Clock
-			dir, _, _ := registrytest.DirWithUsers(t)
-			store := registrytest.Open(t, dir)
-			defer store.Close()
-			c, err := settings{}.core(store, clock.Now, log)
-			systemtest.Must(t, err)
-			ctx, cancel := context.WithCancel(t.Context())
-			var watching sync.WaitGroup
-			watching.Go(func() { c.watchClock(ctx) })
-			for range 2 {
-				time.Sleep(time.Hour)
-				clock.Move(8 * time.Hour)
-			}
+	t.Run("after a sleep every mail server is asked, every queue looked at, and nothing counts as late", clockAsksAll)
+	t.Run("a sleep is told also if the last one was not taken in yet", clockTellsAgain)
+}
+
+// clockAsksAll has a mail come without a word, and another push wait, when the machine sleeps.
+func clockAsksAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.play(func(context.Context) {
+			s.fcm.Fail("", tooMany(10*time.Minute))
+			s.arrive()
+			time.Sleep(time.Second)
+			s.mute.Store(true)
+			s.arrive()
 			time.Sleep(time.Minute)
-			cancel()
-			watching.Wait()
-			if awake := time.Since(c.house.awake); len(c.jumped) != 1 || awake > time.Minute || strings.Count(lines.String(), "jump=8h0m0s") != 2 {
-				t.Errorf("the dispatcher is told %d times, and the house that all are awake for %v: %s", len(c.jumped), awake, lines)
+			if n := strings.Count(s.ledger.lost(s.phones), "did not ring on"); n != 2 {
+				t.Fatalf("%d mails have not rung: %s", n, s.ledger.lost(s.phones))
+			}
+			s.clock.move(8 * time.Hour)
+			time.Sleep(11 * time.Second)
+			if lost := s.ledger.lost(s.phones); lost != "" {
+				t.Errorf("11 s after a sleep have not rung %s", lost)
+			}
+			s.core.house.mu.Lock()
+			defer s.core.house.mu.Unlock()
+			if awake := time.Since(s.core.house.awake); awake > 11*time.Second {
+				t.Errorf("for what is late, the machine is awake for %v", awake)
 			}
 		})
+	})
+}
+
+func clockTellsAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := registrytest.NewLog(t)
+		var clock registrytest.Clock
+		dir, _, _ := registrytest.DirWithUsers(t)
+		store := registrytest.Open(t, dir)
+		defer store.Close()
+		c, err := settings{}.core(store, surroundings{wall: clock.Now}, log)
+		systemtest.Must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
+		watching.Go(func() { c.watchClock(ctx) })
+		for range 2 {
+			time.Sleep(time.Hour)
+			clock.Move(8 * time.Hour)
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		watching.Wait()
+		if len(c.jumped) != 1 || strings.Count(lines.String(), "jump=8h0m0s") != 2 {
+			t.Errorf("the dispatcher is told %d times: %s", len(c.jumped), lines)
+		}
 	})
 }
 

@@ -24,6 +24,10 @@ type standIns struct {
 	apns     *pushtest.APNs
 	web      *pushtest.WebPush
 	services []service // in this order
+
+	// received is called with each message that a phone gets, possibly from several goroutines at
+	// once.
+	received func(address idlepush.Secret, payload []byte, at time.Time)
 }
 
 // service is the stand-in of a push service and its listener.
@@ -34,26 +38,28 @@ type service struct {
 
 func (s service) origin() string { return "http://" + s.listener.Addr().String() }
 
-// newStandIns makes one of each kind, which listens on loopback. received is called with each
-// message that a phone gets, possibly from several goroutines at once.
-func newStandIns(received func(address idlepush.Secret, payload []byte, at time.Time)) (s *standIns, err error) {
-	s = &standIns{web: pushtest.NewWebPush()}
+// loopback listens on this machine.
+func loopback() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+
+// newStandIns makes one of each kind.
+func newStandIns(listen func() (net.Listener, error), received func(address idlepush.Secret, payload []byte, at time.Time)) (s *standIns, err error) {
+	s = &standIns{web: pushtest.NewWebPush(), received: received}
 	if s.fcm, err = pushtest.NewFCM("demo"); err != nil {
 		return nil, err
 	}
 	if s.apns, err = pushtest.NewAPNs("org.example.mail"); err != nil {
 		return nil, err
 	}
-	s.fcm.Received = func(m pushtest.FCMMessage) { received(m.Token, m.Payload, m.At) }
-	s.apns.Received = func(m pushtest.APNsMessage) { received(m.Token, m.Payload, m.At) }
+	s.fcm.Received = func(m pushtest.FCMMessage) { s.received(m.Token, m.Payload, m.At) }
+	s.apns.Received = func(m pushtest.APNsMessage) { s.received(m.Token, m.Payload, m.At) }
 	s.web.Received = func(m pushtest.WebPushMessage) {
 		var shape struct{ Idlepush json.RawMessage }
 		if json.Unmarshal(m.Body, &shape) == nil {
-			received(m.Endpoint, shape.Idlepush, m.At)
+			s.received(m.Endpoint, shape.Idlepush, m.At)
 		}
 	}
 	for _, h := range []http.Handler{s.fcm, s.apns, s.web} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listen()
 		if err != nil {
 			s.close()
 			return nil, err

@@ -76,7 +76,7 @@ func TestStartLog(t *testing.T) {
 			if led := push.Render(mail, c.settings.publicPage(store), nil).URL != ""; led == strings.Contains(text, noURL) {
 				t.Errorf("a click in an app leads to an address: %v, and the log says %s", led, text)
 			}
-			transports, err := c.settings.transports(store)
+			transports, err := c.settings.transports(store, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

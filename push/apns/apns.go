@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/elliptic"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,6 +40,9 @@ type Config struct {
 	TeamID   string
 	Topic    string // the app's bundle id, for devices without a topic of their own
 	Endpoint string // base URL, for both environments; empty: Apple's. http: is HTTP/2 without TLS
+
+	// Dial is that of push.Server.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Name is the transport's name in the API.
@@ -60,7 +64,9 @@ var _ push.Transport = (*Transport)(nil)
 // New checks the settings and makes a Transport. It does not use the network. An error names the
 // setting and the form that it must have, never its value.
 func New(c Config) (*Transport, error) {
-	return newTransport(c, dialer())
+	base := dialer()
+	base.DialContext = c.Dial
+	return newTransport(c, base)
 }
 
 func dialer() *http.Transport {

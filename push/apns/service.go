@@ -37,12 +37,12 @@ var Service = push.Service{
 		}
 		return nil
 	},
-	New: func(v push.Values, _ push.Server) (push.Transports, error) {
+	New: func(v push.Values, s push.Server) (push.Transports, error) {
 		if v[settingKey] == "" {
 			return push.Transports{new(Transport)}, nil
 		}
 		t, err := New(Config{Key: []byte(v[settingKey]), KeyID: v[settingKeyID], TeamID: v[settingTeamID],
-			Topic: v[settingTopic], Endpoint: v[settingEndpoint]})
+			Topic: v[settingTopic], Endpoint: v[settingEndpoint], Dial: s.Dial})
 		return push.Transports{t}, err
 	},
 }

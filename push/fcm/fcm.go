@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -39,6 +40,9 @@ const (
 type Config struct {
 	Credentials []byte // the JSON key file of a service account, from the Firebase console
 	Endpoint    string // base URL as far as /v1; empty: Google's
+
+	// Dial is that of push.Server.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Name is the transport's name in the API.
@@ -60,7 +64,9 @@ func New(c Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fcm-credentials: %w", err)
 	}
-	return newTransport(account, c.Endpoint, dialer())
+	base := dialer()
+	base.DialContext = c.Dial
+	return newTransport(account, c.Endpoint, base)
 }
 
 func dialer() *http.Transport {

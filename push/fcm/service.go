@@ -15,11 +15,11 @@ var Service = push.Service{
 		{Name: settingCredentials, Secret: true, Meaning: "service account `JSON` of the Firebase project"},
 		{Name: settingEndpoint, Meaning: "another base `URL` for FCM, as far as /v1", Check: push.CheckURL},
 	},
-	New: func(v push.Values, _ push.Server) (push.Transports, error) {
+	New: func(v push.Values, s push.Server) (push.Transports, error) {
 		if v[settingCredentials] == "" {
 			return push.Transports{new(Transport)}, nil
 		}
-		t, err := New(Config{Credentials: []byte(v[settingCredentials]), Endpoint: v[settingEndpoint]})
+		t, err := New(Config{Credentials: []byte(v[settingCredentials]), Endpoint: v[settingEndpoint], Dial: s.Dial})
 		return push.Transports{t}, err
 	},
 }

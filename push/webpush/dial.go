@@ -2,7 +2,6 @@ package webpush
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/http"
 	"time"
@@ -10,14 +9,18 @@ import (
 	"idlepush/netguard"
 )
 
-// client returns an HTTP client that dials only addresses that permit allows. plain is for http:
+// client returns an HTTP client that dials only addresses that c permits. plain is for http:
 // endpoints.
-func client(roots *x509.CertPool, permit netguard.Permit, plain bool) *http.Client {
+func client(c Config, plain bool) *http.Client {
+	dial := c.Dial
+	if dial == nil {
+		dial = netguard.Guard(net.Dialer{Timeout: sendTimeout}, c.Permit, plain)
+	}
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:               nil, // a proxy would dial without asking permit
-			DialContext:         netguard.Guard(net.Dialer{Timeout: sendTimeout}, permit, plain),
-			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			DialContext:         dial,
+			TLSClientConfig:     &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout: sendTimeout,
 			ForceAttemptHTTP2:   true,
 			// Pings find a connection that a router has forgotten before the next notification uses

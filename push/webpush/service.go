@@ -25,7 +25,7 @@ var Service = push.Service{
 		return noContact
 	},
 	New: func(v push.Values, s push.Server) (push.Transports, error) {
-		return New(Config{VAPID: s.Key, Subject: func() string { return subject(v, s) }, Permit: s.Permit}).Transports(), nil
+		return New(Config{VAPID: s.Key, Subject: func() string { return subject(v, s) }, Permit: s.Permit, Dial: s.Dial}).Transports(), nil
 	},
 }
 

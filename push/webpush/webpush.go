@@ -38,6 +38,8 @@ type Config struct {
 	Permit netguard.Permit
 	// Roots are the certificate authorities to trust; nil: the system's.
 	Roots *x509.CertPool
+	// Dial is that of push.Server.
+	Dial netguard.Dial
 }
 
 // The names of the two transports.
@@ -71,8 +73,8 @@ func New(c Config) *Sender {
 	return &Sender{
 		vapid:   &vapid{key: c.VAPID, tokens: make(map[audience]token)},
 		subject: c.Subject,
-		secure:  client(c.Roots, c.Permit, false),
-		plain:   client(c.Roots, c.Permit, true),
+		secure:  client(c, false),
+		plain:   client(c, true),
 	}
 }
 

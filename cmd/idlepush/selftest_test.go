@@ -154,7 +154,8 @@ func TestSelftestFinds(t *testing.T) {
 		"a mail that is old": {"BYE", maxRing, func(b *bench) {
 			b.order(beforeIdle, func(talk *imaptest.Talk) { talk.Deliver(message("old mail", time.Now())) })
 		}, "old mail rang, which was there before"},
-		"a push too soon": {"429", maxRing, func(b *bench) { b.clock.move(time.Hour) }, "although the service had said: not for 3s"},
+		"a push too soon":         {"429", maxRing, func(b *bench) { b.clock.move(time.Hour) }, "although the service had said: not for 3s"},
+		"a push that comes again": {"restart", maxRing, func(b *bench) { b.ledger.repeats = false }, "rang 2 times on "},
 		"a push that is refused": {"BYE", maxRing, func(b *bench) { b.apns.Topic = "org.example.other" },
 			"before it: no push reaches the iPhone: "},
 		"a disk that stays full": {"full disk", short, func(b *bench) { b.core.dispatcher.Sent = func(push.Sent) { b.disk.full.Store(true) } },

@@ -64,6 +64,7 @@ type network struct {
 // newBench makes a bench whose files are in the folder dir.
 func newBench(dir string, h hardship, between network, maxRing time.Duration, log *slog.Logger) (b *bench, err error) {
 	b = &bench{hardship: h, maxRing: maxRing, orders: make(map[string]func(*imaptest.Talk))}
+	b.ledger.repeats = h.repeats
 	if b.standIns, err = newStandIns(between.listen, b.ledger.ring); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type hardship struct {
 	meet     func(context.Context, *bench) error
 	interval time.Duration // of IDLE, as if learned before; zero: none was
 	lies     bool          // the mail server shows new mail only to who opens the folder anew
+	repeats  bool          // a push may come again, under its id
 }
 
 // shortInterval stands for the intervals of IDLE that are learned, which are 25 s or more.
@@ -35,6 +36,7 @@ var hardships = []hardship{
 	{name: "429", does: "a push service wants no push for 3 s", meet: meetTooMany},
 	{name: "GOAWAY", does: "a push service ends connections amid pushes", meet: meetGoAway},
 	{name: "403", does: "a push service refuses the key for a while", meet: meetRefusedKey},
+	{name: "restart", does: "idlepush is killed amid pushes, and starts anew", meet: meetRestart, repeats: true},
 	{name: "clock jump", does: "the clock is set 8 hours back, then 16 ahead", meet: meetClockJump},
 	{name: "full disk", does: "nothing can be written, twice for 3 s", meet: meetFullDisk},
 	{name: "NAT drop", does: "the connection falls silent, and stays open", meet: meetSilence, interval: shortInterval},
@@ -125,6 +127,28 @@ func meetRefusedKey(ctx context.Context, b *bench) error {
 	}
 	b.apns.ClearFaults()
 	b.clock.move(time.Minute + time.Second)
+	return b.awaitRings(ctx, b.phones)
+}
+
+// meetRestart has mail come before idlepush is killed, while it does not run, and amid its end.
+func meetRestart(ctx context.Context, b *bench) error {
+	pushed := make(chan struct{})
+	b.ledger.atNextRing(func() {
+		b.disk.full.Store(true) // nothing is written from now on
+		close(pushed)
+	})
+	b.arrive()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-pushed:
+	}
+	b.arrive()
+	b.kill()
+	b.arrive()
+	if err := b.restart(); err != nil {
+		return err
+	}
 	return b.awaitRings(ctx, b.phones)
 }
 

@@ -16,6 +16,8 @@ import (
 // ledger records which mails were sent to a mailbox, and which of them rang. Its methods may be
 // called from several goroutines.
 type ledger struct {
+	repeats bool // the same notification may come again, which no person notices
+
 	mu    sync.Mutex
 	sent  []sentMail
 	rung  []oneRing
@@ -30,6 +32,7 @@ type sentMail struct {
 
 // oneRing is a push about a mail that a phone got.
 type oneRing struct {
+	id      string // of the notification
 	subject string
 	phone   idlepush.Secret // its address
 	at      time.Time
@@ -67,12 +70,12 @@ func (l *ledger) count() int {
 
 // ring records a push that a phone got.
 func (l *ledger) ring(phone idlepush.Secret, payload []byte, at time.Time) {
-	var p struct{ Kind, Subject string }
+	var p struct{ ID, Kind, Subject string }
 	if json.Unmarshal(payload, &p) != nil || p.Kind != string(idlepush.KindMail) {
 		return
 	}
 	l.mu.Lock()
-	l.rung = append(l.rung, oneRing{p.Subject, phone, at})
+	l.rung = append(l.rung, oneRing{p.ID, p.Subject, phone, at})
 	heard := l.heard
 	l.heard = nil
 	l.mu.Unlock()
@@ -90,10 +93,12 @@ func (l *ledger) atNextRing(heard func()) {
 
 // first returns how long after its arrival a mail first rang on a phone, and how often it rang.
 func (l *ledger) first(m sentMail, phone idlepush.Device) (after time.Duration, times int) {
+	var ids []string
 	for _, r := range l.rung {
-		if r.subject != m.subject || r.phone != phone.Address {
+		if r.subject != m.subject || r.phone != phone.Address || l.repeats && slices.Contains(ids, r.id) {
 			continue
 		}
+		ids = append(ids, r.id)
 		if times++; times == 1 {
 			after = r.at.Sub(m.at)
 		}

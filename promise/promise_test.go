@@ -51,7 +51,7 @@ func TestBroken(t *testing.T) {
 	}
 	unconfirmed := func(since time.Duration) func(*House) {
 		return func(h *House) {
-			h.Devices[0].Chain = receipt.Chain{Shown: ago(48 * time.Hour), Unanswered: 3, Since: ago(since)}
+			h.Devices[0].Chain = receipt.Chain{Receipt: receipt.Receipt{Shown: ago(48 * time.Hour)}, Unanswered: 3, Since: ago(since)}
 		}
 	}
 	for name, c := range map[string]struct {

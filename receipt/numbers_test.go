@@ -17,10 +17,10 @@ func TestNumbersOfTheDocs(t *testing.T) {
 			{"left three pushes or more unanswered", unconfirmedPushes, 3},
 			{"the first of them for 24 hours", unconfirmedFor, 24 * time.Hour},
 		},
-		"api.md": {{"by `way` the median of the last 7 days", medianOf, 7 * 24 * time.Hour}},
+		"api.md": {{"by `trips` the median of the last 7 days", medianOf, 7 * 24 * time.Hour}},
 		"architecture.md": {
 			{"has left pushes unanswered for a day", unconfirmedFor, 24 * time.Hour},
-			{"how long the last 100 pushes took", MaxSamples, 100},
+			{"how long the last 100 pushes took", MaxTrips, 100},
 		},
 	} {
 		text, err := os.ReadFile("../docs/" + page)

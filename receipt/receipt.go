@@ -71,10 +71,25 @@ func (r Receipt) With(other Receipt) Receipt {
 // for it, accepted by its push service, received by it, shown, and opened by a person. Each is zero
 // if that never was.
 type Chain struct {
-	Queued, Accepted, Received, Shown, Opened time.Time
+	Queued, Accepted time.Time
+	Receipt
 
 	Unanswered int       // pushes that show something, accepted since the last receipt
 	Since      time.Time // when the first of them was accepted; zero: there are none
+}
+
+// maxAhead is how far a time may be after that of a reader who did not read the clock last.
+const maxAhead = time.Minute
+
+// Known returns the chain without times in the future. Those are from before the clock of the
+// server was set back: when that really was, nobody knows.
+func (c Chain) Known(now time.Time) Chain {
+	for _, at := range []*time.Time{&c.Queued, &c.Accepted, &c.Received, &c.Shown, &c.Opened} {
+		if at.Sub(now) > maxAhead {
+			*at = time.Time{}
+		}
+	}
+	return c
 }
 
 // A device is unconfirmed if it has left this many pushes unanswered, the first for this long.
@@ -83,14 +98,12 @@ const (
 	unconfirmedFor    = 24 * time.Hour
 )
 
-// Acknowledged reports whether the device has ever reported.
-func (c Chain) Acknowledged() bool {
-	return !c.Received.IsZero() || !c.Shown.IsZero() || !c.Opened.IsZero()
-}
+// Reported reports whether the device has ever reported.
+func (c Chain) Reported() bool { return c.Receipt != Receipt{} }
 
 // Unconfirmed reports whether a device that reported has stopped.
 func (c Chain) Unconfirmed(now time.Time) bool {
-	return c.Acknowledged() && c.Unanswered >= unconfirmedPushes && now.Sub(c.Since) >= unconfirmedFor
+	return c.Reported() && c.Unanswered >= unconfirmedPushes && now.Sub(c.Since) >= unconfirmedFor
 }
 
 // AfterPush returns the chain after a push that shows something was accepted, and not answered yet.
@@ -101,37 +114,39 @@ func (c Chain) AfterPush(now time.Time) Chain {
 	return c
 }
 
-// AfterReceipt returns the chain after a receipt.
-func (c Chain) AfterReceipt(r Receipt) Chain {
+// AfterReceipt returns the chain after a receipt that came at now. Of each, the last time stays,
+// but none from before the clock was set back.
+func (c Chain) AfterReceipt(r Receipt, now time.Time) Chain {
 	last := func(a, b time.Time) time.Time {
-		if b.After(a) {
+		if b.After(a) || a.After(now) && !b.IsZero() {
 			return b
 		}
 		return a
 	}
-	c.Received, c.Shown, c.Opened = last(c.Received, r.Received), last(c.Shown, r.Shown), last(c.Opened, r.Opened)
+	c.Receipt = Receipt{last(c.Received, r.Received), last(c.Shown, r.Shown), last(c.Opened, r.Opened)}
 	c.Unanswered, c.Since = 0, time.Time{}
 	return c
 }
 
-// A Sample is how long a push took from its acceptance to the phone.
-type Sample struct {
+// A Trip is how long a push took from its acceptance to the phone.
+type Trip struct {
 	At   time.Time // when it was received
 	Took time.Duration
 }
 
-// MaxSamples bounds the samples that are kept of a device.
-const MaxSamples = 100
+// MaxTrips bounds the trips that are kept of a device.
+const MaxTrips = 100
 
-// medianOf is how long a sample counts.
+// medianOf is how long a trip counts.
 const medianOf = 7 * 24 * time.Hour
 
-// Median returns the median of the samples of the last week, and how many these are.
-func Median(samples []Sample, now time.Time) (median time.Duration, of int) {
+// Median returns the median of the trips of the last week, and how many these are. A trip that is
+// further in the future than that does not count: it is from before the clock was set back.
+func Median(trips []Trip, now time.Time) (median time.Duration, of int) {
 	var took []time.Duration
-	for _, s := range samples {
-		if now.Sub(s.At) < medianOf {
-			took = append(took, s.Took)
+	for _, t := range trips {
+		if now.Sub(t.At).Abs() < medianOf {
+			took = append(took, t.Took)
 		}
 	}
 	if len(took) == 0 {

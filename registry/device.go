@@ -216,7 +216,7 @@ func replaceDevice(tx *table.Tx, d *idlepush.Device, old idlepush.Device, now ti
 		if err := noteLevel(tx, k); err != nil {
 			return err
 		}
-		if err := errors.Join(endUnconfirmed(tx, k, q.Chain.Told), devices.Delete(tx, k), deviceWishes.Delete(tx, k), ways.Delete(tx, k.device)); err != nil {
+		if err := errors.Join(endUnconfirmed(tx, k, q.Chain.Told), devices.Delete(tx, k), deviceWishes.Delete(tx, k), trips.Delete(tx, k.device)); err != nil {
 			return err
 		}
 		q.Chain = chainRow{}
@@ -341,5 +341,5 @@ func removeDevice(tx *table.Tx, k deviceKey) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(queues.Delete(tx, k.device), devices.Delete(tx, k), deviceWishes.Delete(tx, k), ways.Delete(tx, k.device))
+	return errors.Join(queues.Delete(tx, k.device), devices.Delete(tx, k), deviceWishes.Delete(tx, k), trips.Delete(tx, k.device))
 }

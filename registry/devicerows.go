@@ -88,12 +88,12 @@ type receiptRow struct {
 	Opened   time.Time `json:",omitzero"`
 }
 
-// wayRow is how long the last pushes took to a device, oldest first.
-type wayRow struct {
-	Samples []sampleRow
+// tripsRow is the last trips of pushes to a device, oldest first.
+type tripsRow struct {
+	Last []tripRow
 }
 
-type sampleRow struct {
+type tripRow struct {
 	At     time.Time
 	Millis int64
 }

@@ -155,7 +155,7 @@ var (
 		frozen(users, v1.Users), frozen(tokens, v1.Tokens), frozen(invites, v1.Invites), frozen(accounts, v1.Accounts), frozen(clients, v1.Clients), frozen(grants, v1.Grants),
 		frozen(asked, v1.Asked), frozen(standings, v1.Standings), frozen(cursors, v1.Cursors), frozen(hosts, v1.Hosts), frozen(guesses, v1.Guesses), frozen(devices, v1.Devices),
 		frozen(wishes, v1.WishesOf), frozen(deviceWishes, v1.DeviceWishesOf), frozen(senders, v1.Senders),
-		frozen(queues, v1.Queues), frozen(lanes, v1.Lanes), frozen(ways, v1.Ways), frozen(notifications, v1.Notifications),
+		frozen(queues, v1.Queues), frozen(lanes, v1.Lanes), frozen(trips, v1.Trips), frozen(notifications, v1.Notifications),
 		frozen(deliveries, v1.Deliveries), frozen(metas, v1.Metas),
 	}
 	indexes = []index{

@@ -334,7 +334,7 @@ func content(t testing.TB, s *Store) map[string]string {
 		put(t, tx, words, "sender", senders)
 		put(t, tx, words, "queue", queues)
 		put(t, tx, words, "lane", lanes)
-		put(t, tx, words, "way", ways)
+		put(t, tx, words, "trips", trips)
 		put(t, tx, words, "notification", notifications)
 		put(t, tx, words, "delivery", deliveries)
 		put(t, tx, words, "meta", metas)

@@ -184,8 +184,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return only(f.s.Devices.Receive(f.received, receipt.Report{Opened: noon, Now: noon}, noon))
 		}},
-	{method: "Devices.Way", reads: "ways 1",
-		do: func(f furnished) (any, error) { return f.s.Devices.Way(f.page.ID) }},
+	{method: "Devices.Trips", reads: "trips 1",
+		do: func(f furnished) (any, error) { return f.s.Devices.Trips([]string{f.phone.ID, f.page.ID}) }},
 	{method: "Mail.Level",
 		do: func(f furnished) (any, error) { return two(f.s.Mail.Level(f.shared.ID)) }},
 	{method: "Logins.Login",

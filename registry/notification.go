@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"idlepush"
+	"idlepush/receipt"
 	"idlepush/registry/table"
 )
 
@@ -134,7 +135,7 @@ func (row notificationRow) unseal(tx *table.Tx, k notificationKey) (idlepush.Not
 }
 
 func (row deliveryRow) delivery(k deliveryKey) idlepush.Delivery {
-	out := idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore, Receipt: row.Receipt.receipt()}
+	out := idlepush.Delivery{Device: string(k.device), State: row.State, At: row.At, Into: row.Into, Attempts: row.Attempts, MaybeDelivered: row.MaybeDelivered, Reason: idlepush.Reason{Code: row.Code, Params: maps.Clone(row.Params)}, DeliveredBefore: row.DeliveredBefore, Receipt: receipt.Receipt(row.Receipt)}
 	if row.Decision != nil {
 		out.Decision = *row.Decision
 		out.Decision.Params = maps.Clone(row.Decision.Params)

@@ -19,7 +19,7 @@ const (
 	// A delivery: the row and an index key are read and written, and the next delivery is found.
 	deliveryCost = 5
 	// An outcome, with its lane, and with the end of the device, which others learn.
-	settleCost = deliveryCost + 3 + sampleCost + queueCost + removalCost + toldCost
+	settleCost = deliveryCost + 3 + tripCost + queueCost + removalCost + toldCost
 	// The row of a notification: it is read and written, with index keys.
 	rowCost = 8
 	// A notification: two ids are looked up, the sequence and the row are read and written, with
@@ -40,10 +40,10 @@ type queueSet struct {
 	tx         *table.Tx
 	now        time.Time
 	list       map[id]*queue
-	reserved   int  // what the end of the transaction needs, besides the queues
-	incomplete bool // a notification is not yet in all of its queues
-	silent     int  // mails stored that did not ring
-	measured   []measurement
+	reserved   int      // what the end of the transaction needs, besides the queues
+	incomplete bool     // a notification is not yet in all of its queues
+	silent     int      // mails stored that did not ring
+	trips      []tripBy // to pass on
 }
 
 // updateQueues runs fn in a transaction that may change queues, and saves them. When it returns,
@@ -60,7 +60,7 @@ func (c *core) updateQueues(now time.Time, fn func(*queueSet) error) error {
 		return set.save()
 	})
 	if err == nil {
-		c.measure(set.measured)
+		c.passOn(set.trips)
 	}
 	if err != nil || !c.hasUnqueued.Swap(false) && !left {
 		return err

@@ -12,10 +12,10 @@ import (
 	"idlepush/registry/table"
 )
 
-// receipts makes and checks the tokens of receipts, and passes on how long pushes took.
+// receipts makes and checks the tokens of receipts, and passes on how long trips took.
 type receipts struct {
 	tokenKey []byte
-	measured func(idlepush.Transport, time.Duration) // see Options.Received; nil: nothing
+	arrived  func(idlepush.Transport, time.Duration) // see Options.Received; nil: nothing
 }
 
 // newReceipts derives the key of tokens from that of the store (RFC 5869).
@@ -54,19 +54,19 @@ func (r receipts) parseToken(token idlepush.Secret) (k deliveryKey, genuine bool
 	return k, err == nil
 }
 
-// measure passes on the measurements of a transaction that was committed.
-func (r receipts) measure(list []measurement) {
-	for _, m := range list {
-		if r.measured != nil {
-			r.measured(m.transport, m.took)
+// passOn passes on the trips of a transaction that was committed.
+func (r receipts) passOn(list []tripBy) {
+	for _, t := range list {
+		if r.arrived != nil {
+			r.arrived(t.transport, t.Took)
 		}
 	}
 }
 
-// measurement is how long a push took from its acceptance to the phone.
-type measurement struct {
+// tripBy is a trip of a push by a transport.
+type tripBy struct {
+	receipt.Trip
 	transport idlepush.Transport
-	took      time.Duration
 }
 
 // testScope is in place of the scope of test pushes, which are not stored.
@@ -80,22 +80,14 @@ func (o Outbox) TestReceipt(device string, now time.Time) idlepush.Secret {
 // recorded returns when the notification of the delivery was recorded.
 func (k deliveryKey) recorded() time.Time { return time.Unix(0, int64(k.notification.seq)) }
 
-func (row receiptRow) receipt() receipt.Receipt {
-	return receipt.Receipt{Received: row.Received, Shown: row.Shown, Opened: row.Opened}
-}
-
-func receiptRowOf(r receipt.Receipt) receiptRow { return receiptRow{r.Received, r.Shown, r.Opened} }
-
 // chain returns how far the way to the device was last seen to work.
 func (q queueRow) chain() receipt.Chain {
 	c := q.Chain
-	return receipt.Chain{Queued: c.Queued, Accepted: q.Status.Proof, Received: c.Last.Received, Shown: c.Last.Shown, Opened: c.Last.Opened,
-		Unanswered: c.Unanswered, Since: c.Since}
+	return receipt.Chain{Queued: c.Queued, Accepted: q.Status.Proof, Receipt: receipt.Receipt(c.Last), Unanswered: c.Unanswered, Since: c.Since}
 }
 
 func (q *queueRow) setChain(c receipt.Chain) {
-	q.Chain.Queued, q.Chain.Unanswered, q.Chain.Since = c.Queued, c.Unanswered, c.Since
-	q.Chain.Last = receiptRow{c.Received, c.Shown, c.Opened}
+	q.Chain.Last, q.Chain.Unanswered, q.Chain.Since = receiptRow(c.Receipt), c.Unanswered, c.Since
 }
 
 // Receive records what a device reports on a delivery or of a test push, by the token that came
@@ -152,11 +144,11 @@ func reportedOf(tx *table.Tx, k deliveryKey, q queueRow, now time.Time) (row del
 		if row, found, err = deliveries.Get(tx, k); err == nil && !found {
 			err = ErrNotFound
 		}
-		return row, row.Receipt.receipt(), err
+		return row, receipt.Receipt(row.Receipt), err
 	case now.Sub(k.recorded()) >= maxAge || k.notification.seq < test.Seq && !time.Unix(0, int64(test.Seq)).After(now):
 		return row, was, ErrNotFound
 	case k.notification.seq == test.Seq:
-		was = test.Receipt.receipt()
+		was = receipt.Receipt(test.Receipt)
 	}
 	return row, was, nil
 }
@@ -171,50 +163,57 @@ func (s *queueSet) receive(q *queue, k deliveryKey, r receipt.Report) error {
 	if is == was {
 		return nil
 	}
-	q.row.setChain(q.row.chain().AfterReceipt(is))
+	q.row.setChain(q.row.chain().AfterReceipt(is, s.now))
 	if k.notification.scope == testScope {
-		q.row.Chain.Test = testRow{k.notification.seq, receiptRowOf(is)}
+		q.row.Chain.Test = testRow{k.notification.seq, receiptRow(is)}
 		return nil
 	}
-	row.Receipt = receiptRowOf(is)
+	row.Receipt = receiptRow(is)
 	if err := deliveries.Put(s.tx, k, row); err != nil {
 		return err
 	}
-	if row.State == idlepush.DeliveryDelivered && was.Received.IsZero() && !is.Received.IsZero() {
-		return s.addSample(q, row.At, is.Received)
+	// It can only be accepted later than now if the clock was set back since.
+	if row.State == idlepush.DeliveryDelivered && was.Received.IsZero() && !is.Received.IsZero() && !row.At.After(s.now) {
+		return s.addTrip(q, row.At, is.Received)
 	}
 	return nil
 }
 
-// sampleCost is what addSample reads and writes.
-const sampleCost = 2
+// tripCost is what addTrip reads and writes.
+const tripCost = 2
 
-// addSample remembers how long a push to the device took from its acceptance.
-func (s *queueSet) addSample(q *queue, accepted, received time.Time) error {
+// addTrip remembers how long a push to the device took from its acceptance.
+func (s *queueSet) addTrip(q *queue, accepted, received time.Time) error {
 	took := max(0, received.Sub(accepted))
-	row, _, err := ways.Get(s.tx, q.id())
+	row, _, err := trips.Get(s.tx, q.id())
 	if err != nil {
 		return err
 	}
-	row.Samples = append(row.Samples[max(0, len(row.Samples)-receipt.MaxSamples+1):len(row.Samples):len(row.Samples)], sampleRow{received, took.Milliseconds()})
-	s.measured = append(s.measured, measurement{q.device.Value.Transport, took})
-	return ways.Put(s.tx, q.id(), row)
+	row.Last = append(row.Last[max(0, len(row.Last)-receipt.MaxTrips+1):len(row.Last):len(row.Last)], tripRow{received, took.Milliseconds()})
+	s.trips = append(s.trips, tripBy{receipt.Trip{At: received, Took: took}, q.device.Value.Transport})
+	return trips.Put(s.tx, q.id(), row)
 }
 
-// Way returns how long the last pushes took from their acceptance to the device, oldest first.
-func (s Devices) Way(device string) (list []receipt.Sample, err error) {
+// Trips returns the last trips of pushes to each of the devices, oldest first.
+func (s Devices) Trips(devices []string) (list [][]receipt.Trip, err error) {
+	list = make([][]receipt.Trip, len(devices))
 	err = s.db.View(func(tx *table.Tx) error {
-		row, _, err := ways.Get(tx, id(device))
-		for _, one := range row.Samples {
-			list = append(list, receipt.Sample{At: one.At, Took: time.Duration(one.Millis) * time.Millisecond})
+		for i, device := range devices {
+			row, _, err := trips.Get(tx, id(device))
+			if err != nil {
+				return err
+			}
+			for _, t := range row.Last {
+				list[i] = append(list[i], receipt.Trip{At: t.At, Took: time.Duration(t.Millis) * time.Millisecond})
+			}
 		}
-		return err
+		return nil
 	})
 	return list, err
 }
 
 // followPush notes that a push was accepted. row is the delivery as it was before. If the device
-// has already reported, the time between is a sample. If it is unconfirmed, its user is told once.
+// has already reported, the time between is a trip. If it is unconfirmed, its user is told once.
 func (s *queueSet) followPush(q *queue, row deliveryRow) error {
 	switch {
 	case row.Kind == idlepush.KindClear:
@@ -222,7 +221,7 @@ func (s *queueSet) followPush(q *queue, row deliveryRow) error {
 	case row.Receipt.Received.IsZero():
 		q.row.setChain(q.row.chain().AfterPush(s.now))
 	case row.Attempts == 0 && row.DeliveredBefore.IsZero():
-		return s.addSample(q, s.now, row.Receipt.Received)
+		return s.addTrip(q, s.now, row.Receipt.Received)
 	}
 	if q.row.Chain.Told != "" || !q.row.chain().Unconfirmed(s.now) {
 		return nil

@@ -33,13 +33,13 @@ func chainOf(t testing.TB, s *Store, d idlepush.Device) receipt.Chain {
 	return d.Chain
 }
 
-func wayOf(t testing.TB, s *Store, d idlepush.Device) []receipt.Sample {
+func tripsOf(t testing.TB, s *Store, d idlepush.Device) []receipt.Trip {
 	t.Helper()
-	list, err := s.Devices.Way(d.ID)
+	list, err := s.Devices.Trips([]string{d.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list
+	return list[0]
 }
 
 // at is so long after dawn.
@@ -50,12 +50,13 @@ func TestReceive(t *testing.T) {
 	t.Run("the way to a phone is shown, link by link", wayToPhone)
 	t.Run("a receipt that comes before the acceptance is written, counts", receiptFirst)
 	t.Run("what is reported again changes nothing", receiptAgain)
+	t.Run("after the clock was set back, a report counts and is no trip", receiptSetBack)
 	t.Run("a receipt is of one delivery to one device", receiptOfOne)
 	t.Run("a forged receipt is denied, and a late one is not found", receiptRefused)
 	t.Run("a test push is reported of as well", receiptOfTest)
 	t.Run("a thousand at once are written once", receiptsAtOnce)
 	t.Run("a device that moves takes nothing along", receiptsMoved)
-	t.Run("no more samples are kept than there may be", samplesBounded)
+	t.Run("no more trips are kept than there may be", tripsBounded)
 }
 
 func wayToPhone(t *testing.T) {
@@ -63,7 +64,7 @@ func wayToPhone(t *testing.T) {
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	d := phone(t, s, ann, "phone")
-	if got := chainOf(t, s, d); got.Acknowledged() || !got.Queued.IsZero() {
+	if got := chainOf(t, s, d); got.Reported() || !got.Queued.IsZero() {
 		t.Errorf("a new device has the chain %+v", got)
 	}
 	mail := arrive(t, s, mailbox(t, s, ann, "ann@example.org"), 1, at(time.Second))[0]
@@ -86,8 +87,8 @@ func wayToPhone(t *testing.T) {
 	if got := chainOf(t, s, d); got.Received != want.Received || got.Shown != want.Shown || got.Opened != want.Opened || got.Unanswered != 0 {
 		t.Errorf("the chain is %+v", got)
 	}
-	if got := wayOf(t, s, d); !slices.Equal(got, []receipt.Sample{{At: at(3 * time.Second), Took: time.Second}}) {
-		t.Errorf("the way took %+v", got)
+	if got := tripsOf(t, s, d); !slices.Equal(got, []receipt.Trip{{At: at(3 * time.Second), Took: time.Second}}) {
+		t.Errorf("the trips took %+v", got)
 	}
 }
 
@@ -99,15 +100,38 @@ func receiptFirst(t *testing.T) {
 	arrive(t, s, mailbox(t, s, ann, "ann@example.org"), 1, dawn)
 	w := first(t, s, d, dawn)
 	report(t, s, w.Receipt, reportOf(at(3*time.Second), time.Time{}, time.Time{}, at(3*time.Second)), at(3*time.Second))
-	if got := wayOf(t, s, d); len(got) != 0 {
-		t.Errorf("before it was accepted, the way took %+v", got)
+	if got := tripsOf(t, s, d); len(got) != 0 {
+		t.Errorf("before it was accepted, the trips took %+v", got)
 	}
 	end(t, s, w, Outcome{Result: ResultDelivered}, at(time.Second))
-	if got := wayOf(t, s, d); !slices.Equal(got, []receipt.Sample{{At: at(3 * time.Second), Took: 2 * time.Second}}) {
-		t.Errorf("the way took %+v", got)
+	if got := tripsOf(t, s, d); !slices.Equal(got, []receipt.Trip{{At: at(3 * time.Second), Took: 2 * time.Second}}) {
+		t.Errorf("the trips took %+v", got)
 	}
 	if got := chainOf(t, s, d); got.Unanswered != 0 {
 		t.Errorf("a push that was answered counts as unanswered: %+v", got)
+	}
+}
+
+func receiptSetBack(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ann := someone(t, s, "ann")
+	d, a := phone(t, s, ann, "phone"), mailbox(t, s, ann, "ann@example.org")
+	arrive(t, s, a, 1, at(50*time.Hour))
+	w := first(t, s, d, at(50*time.Hour))
+	report(t, s, w.Receipt, reportOf(at(50*time.Hour), time.Time{}, time.Time{}, at(50*time.Hour)), at(50*time.Hour))
+	end(t, s, w, Outcome{Result: ResultDelivered}, at(50*time.Hour))
+	ahead := len(tripsOf(t, s, d))
+
+	arrive(t, s, a, 1, at(51*time.Hour))
+	w = first(t, s, d, at(51*time.Hour))
+	end(t, s, w, Outcome{Result: ResultDelivered}, at(51*time.Hour))
+	report(t, s, w.Receipt, reportOf(noon, time.Time{}, time.Time{}, noon), noon)
+	if got := chainOf(t, s, d); got.Received != noon || got.Unanswered != 0 {
+		t.Errorf("the chain is %+v", got)
+	}
+	if got := len(tripsOf(t, s, d)); got != ahead {
+		t.Errorf("there are %d trips, and were %d", got, ahead)
 	}
 }
 
@@ -150,7 +174,7 @@ func receiptOfOne(t *testing.T) {
 			}
 		}
 	}
-	if chainOf(t, s, other).Acknowledged() {
+	if chainOf(t, s, other).Reported() {
 		t.Error("the other device has reported")
 	}
 }
@@ -238,8 +262,8 @@ func receiptsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := wayOf(t, s, d); len(got) != 1 {
-		t.Errorf("there are %d samples", len(got))
+	if got := tripsOf(t, s, d); len(got) != 1 {
+		t.Errorf("there are %d trips", len(got))
 	}
 	checkRows(t, s)
 }
@@ -252,25 +276,25 @@ func receiptsMoved(t *testing.T) {
 	report(t, s, s.Outbox.TestReceipt(d.ID, dawn), reportOf(dawn, dawn, dawn, dawn), dawn)
 	d.User = ben.ID
 	d, created, err := s.Devices.Register(d, "", dawn)
-	if err != nil || created || chainOf(t, s, d).Acknowledged() || len(wayOf(t, s, d)) > 0 {
+	if err != nil || created || chainOf(t, s, d).Reported() || len(tripsOf(t, s, d)) > 0 {
 		t.Errorf("ben's has the chain %+v, %v", chainOf(t, s, d), err)
 	}
 }
 
-func samplesBounded(t *testing.T) {
+func tripsBounded(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
 	d, a := phone(t, s, ann, "phone"), mailbox(t, s, ann, "ann@example.org")
-	for i := range receipt.MaxSamples + 1 {
+	for i := range receipt.MaxTrips + 1 {
 		now := at(time.Duration(i) * time.Second)
 		arrive(t, s, a, 1, now)
 		w := first(t, s, d, now)
 		end(t, s, w, Outcome{Result: ResultDelivered}, now)
 		report(t, s, w.Receipt, reportOf(now, now, now, now), now)
 	}
-	if got := wayOf(t, s, d); len(got) != receipt.MaxSamples || got[0].At != at(time.Second) {
-		t.Errorf("there are %d samples, the first of %s", len(got), got[0].At)
+	if got := tripsOf(t, s, d); len(got) != receipt.MaxTrips || got[0].At != at(time.Second) {
+		t.Errorf("there are %d trips, the first of %s", len(got), got[0].At)
 	}
 }
 
@@ -278,7 +302,7 @@ func TestReceivedHook(t *testing.T) {
 	t.Parallel()
 	var got []time.Duration
 	s := newStore(t)
-	s.measured = func(transport idlepush.Transport, took time.Duration) {
+	s.arrived = func(transport idlepush.Transport, took time.Duration) {
 		if transport != FCM {
 			t.Errorf("it was by %s", transport)
 		}

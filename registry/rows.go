@@ -97,7 +97,7 @@ var (
 		return []memberKey{{memberPrefix{row.Lane, row.Status.State == idlepush.StateProven}, row.User, k}}
 	})
 	lanes = table.New[table.Text, laneRow]("lanes") // paused, or with an accused device
-	ways  = table.New[id, wayRow]("ways")           // of devices that report
+	trips = table.New[id, tripsRow]("trips")        // of pushes to devices that report
 
 	notifications = table.New[notificationKey, notificationRow]("notifications")
 	byStableID    = table.NewIndex(notifications, "notifications/keys", func(k notificationKey, row notificationRow) []stableKey {
@@ -178,7 +178,7 @@ var (
 var tables = []table.Named{
 	users, usersNamed, usersOver, guesses, tokens, tokensOf, tokensID, invites, invitesOf, invitesID, passwordLinks,
 	accounts, accountsOf, accountsFor, accountsAt, grants, clients, asked, standings, cursors, hosts,
-	devices, devicesID, devicesAt, wishes, deviceWishes, senders, queues, due, members, lanes, ways,
+	devices, devicesID, devicesAt, wishes, deviceWishes, senders, queues, due, members, lanes, trips,
 	notifications, byStableID, wordless, notRung, undecided, unfinished,
 	deliveries, waiting, metas,
 }

@@ -79,7 +79,7 @@ var untagged = map[string]string{
 	lanes.Name():         "pauses, which end by themselves",
 	notifications.Name(): "what they say is sealed for their scope, and who sees that is in the row of the account",
 	deliveries.Name():    "outcomes for display, and what waits: see queues",
-	ways.Name():          "how long pushes took, for display",
+	trips.Name():         "how long pushes took, for display",
 	metas.Name():         "all but the numbers of the format and the last sequence is sealed",
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"idlepush"
 	"idlepush/codes"
+	"idlepush/receipt"
 	"idlepush/registry"
 	"idlepush/ring"
 )
@@ -130,14 +131,15 @@ func (h *deviceHandlers) patched(d idlepush.Device, p devicePatch) (idlepush.Dev
 	return h.setAddress(d, address{p.Token, p.Subscription, p.Encryption, p.given})
 }
 
-func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane, held ring.Holds, now time.Time) (Device, error) {
-	status, err := h.deviceStatus(d, lanes, now)
+func (h *deviceHandlers) deviceOf(d idlepush.Device, lanes []registry.Lane, held ring.Holds, last []receipt.Trip, now time.Time) Device {
+	status := h.deviceStatus(d, lanes, now)
+	status.Chain = chainOf(d, last, now)
 	out := Device{ID: d.ID, User: d.User, Name: d.Name, Transport: string(d.Transport), Encrypted: d.Keys != nil, Content: string(d.Content), Accounts: d.Accounts,
 		Created: d.Created.UTC(), Registered: d.Registered.UTC(), Status: status, params: h.transports.named(d.Transport).paramsOf(d)}
 	if held.Count > 0 {
 		out.Holds = &holds{held.Until.UTC(), held.Count, held.Code}
 	}
-	return out, err
+	return out
 }
 
 // view returns the device with the pause of its lane, and with the mails that wait for it.
@@ -161,11 +163,13 @@ func (h *deviceHandlers) views(devices []idlepush.Device) (map[string]Device, er
 	if err != nil {
 		return nil, err
 	}
+	last, err := h.devices.Trips(ids)
+	if err != nil {
+		return nil, err
+	}
 	out := make(map[string]Device)
 	for i, d := range devices {
-		if out[d.ID], err = h.deviceOf(d, lanes, held[i], now); err != nil {
-			return nil, err
-		}
+		out[d.ID] = h.deviceOf(d, lanes, held[i], last[i], now)
 	}
 	return out, nil
 }

@@ -58,30 +58,29 @@ func (h *receiptHandlers) receive(_ context.Context, c caller, in *reportOf) (*s
 
 // chain is how far the way to a device was last seen to work.
 type chain struct {
-	Queued   time.Time `json:"queued,omitzero" doc:"When a notification was last queued for it; absent, as the others: never"`
+	Queued   time.Time `json:"queued,omitzero" doc:"When a notification was last queued for it; absent, as the others: never, or nobody knows when, as the clock of the server was set back since"`
 	Accepted time.Time `json:"accepted,omitzero" doc:"When its push service last accepted a push"`
 	Received time.Time `json:"received,omitzero" doc:"When it last reported that one came"`
 	Shown    time.Time `json:"shown,omitzero" doc:"When it last reported that it has shown one"`
 	Opened   time.Time `json:"opened,omitzero" doc:"When a person last opened one"`
 	LastLink string    `json:"last_link,omitempty" enum:"accepted" doc:"accepted: it has never reported, so nothing is known of the way behind its push service; absent: it reports"`
-	Way      *way      `json:"way,omitempty" doc:"How long pushes have taken from their acceptance to the device in the last 7 days; absent: it has reported of none"`
+	Trips    *trips    `json:"trips,omitempty" doc:"How long pushes have taken from their acceptance to the device in the last 7 days; absent: it has reported of none"`
 }
 
-// way is how long pushes take.
-type way struct {
+// trips is how long pushes take.
+type trips struct {
 	Median int64 `json:"median_ms" doc:"In milliseconds"`
 	Of     int   `json:"of" doc:"Of how many pushes, at most 100"`
 }
 
-func (h *deviceHandlers) chainOf(d idlepush.Device, now time.Time) (chain, error) {
-	c := chain{Queued: utc(d.Chain.Queued), Accepted: utc(d.Chain.Accepted), Received: utc(d.Chain.Received), Shown: utc(d.Chain.Shown), Opened: utc(d.Chain.Opened)}
-	if !d.Chain.Acknowledged() {
+func chainOf(d idlepush.Device, last []receipt.Trip, now time.Time) chain {
+	known := d.Chain.Known(now)
+	c := chain{Queued: utc(known.Queued), Accepted: utc(known.Accepted), Received: utc(known.Received), Shown: utc(known.Shown), Opened: utc(known.Opened)}
+	if !d.Chain.Reported() {
 		c.LastLink = "accepted"
-		return c, nil
 	}
-	samples, err := h.devices.Way(d.ID)
-	if median, of := receipt.Median(samples, now); of > 0 {
-		c.Way = &way{median.Milliseconds(), of}
+	if median, of := receipt.Median(last, now); of > 0 {
+		c.Trips = &trips{median.Milliseconds(), of}
 	}
-	return c, err
+	return c
 }

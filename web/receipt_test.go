@@ -35,14 +35,14 @@ func TestReceipts(t *testing.T) {
 		return h.call(h.anna.full, "GET", device, nil, 200).body["status"].(map[string]any)["chain"].(map[string]any)
 	}
 	id, path := deliverFirst(t, h, ids["DEVICE"])
-	if c := chain(); c["queued"] == nil || c["accepted"] == nil || c["received"] != nil || c["last_link"] != "accepted" || c["way"] != nil {
+	if c := chain(); c["queued"] == nil || c["accepted"] == nil || c["received"] != nil || c["last_link"] != "accepted" || c["trips"] != nil {
 		t.Errorf("before any report the chain is %v", c)
 	}
 	// The clock of the phone is a day ahead.
 	now := time.Now().Add(24 * time.Hour)
 	h.call("", "POST", path, object{"received": now.Add(-time.Second), "shown": now, "now": now}, 204)
 	c := chain()
-	if c["received"] == nil || c["shown"] == nil || c["opened"] != nil || c["last_link"] != nil || c["way"].(map[string]any)["of"] != 1.0 {
+	if c["received"] == nil || c["shown"] == nil || c["opened"] != nil || c["last_link"] != nil || c["trips"].(map[string]any)["of"] != 1.0 {
 		t.Errorf("the chain is %v", c)
 	}
 	delivery := func(token string) (found map[string]any) {
@@ -97,7 +97,7 @@ func TestReceiptsRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, a.body)
 		}
 	}
-	if d, err := h.store.Devices.Get(ids["DEVICE"]); err != nil || d.Chain.Acknowledged() {
+	if d, err := h.store.Devices.Get(ids["DEVICE"]); err != nil || d.Chain.Reported() {
 		t.Errorf("it has the chain %+v, %v", d.Chain, err)
 	}
 }
@@ -126,8 +126,8 @@ func TestThousandReceiptsAtOnce(t *testing.T) {
 	if taken.Load() == 0 || limited.Load() == 0 {
 		t.Errorf("%d are taken, %d come too often", taken.Load(), limited.Load())
 	}
-	if way, err := h.store.Devices.Way(ids["DEVICE"]); err != nil || len(way) != 1 {
-		t.Errorf("there are %d samples, %v", len(way), err)
+	if trips, err := h.store.Devices.Trips([]string{ids["DEVICE"]}); err != nil || len(trips[0]) != 1 {
+		t.Errorf("there are %d trips, %v", len(trips[0]), err)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestUnconfirmed(t *testing.T) {
 	d, err := h.store.Devices.Get(ids["DEVICE"])
 	fatal(t, err)
 	since := time.Now().Add(-25 * time.Hour)
-	d.Status.State, d.Chain = "proven", receipt.Chain{Received: since, Unanswered: 3, Since: since}
+	d.Status.State, d.Chain = "proven", receipt.Chain{Receipt: receipt.Receipt{Received: since}, Unanswered: 3, Since: since}
 	if st := d.ShownStatus(time.Now()); st.State != "unconfirmed" || st.Since != since || st.Code != receipt.CodeUnconfirmed {
 		t.Errorf("it is shown as %+v", st)
 	}

@@ -102,7 +102,7 @@ var (
 		return []memberKey{{row.Lane, row.Status.State == "proven", row.User, k}}
 	})
 	Lanes = table.New[table.Text, Lane]("lanes")
-	Ways  = table.New[ID, way]("ways")
+	Trips = table.New[ID, trips]("trips")
 
 	Notifications = table.New[NotificationKey, Notification]("notifications")
 	_             = table.NewIndex(Notifications, "notifications/keys", func(k NotificationKey, row Notification) []StableKey {
@@ -421,11 +421,11 @@ type receipt struct {
 	Opened   time.Time `json:",omitzero"`
 }
 
-type way struct {
-	Samples []sample
+type trips struct {
+	Last []trip
 }
 
-type sample struct {
+type trip struct {
 	At     time.Time
 	Millis int64
 }

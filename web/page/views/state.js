@@ -63,7 +63,7 @@ export function deviceChain({ status: { chain } }) {
 		proof && el("p", {}, texts.lastProved(age(chain[proof]), texts.chainLinks[proof])),
 		ages(chain, texts.chainLinks),
 		chain.last_link && proof && el("p", { class: "soft" }, texts.lastLink),
-		chain.way && el("p", { class: "soft" }, texts.way(chain.way.median_ms / 1000, chain.way.of)),
+		chain.trips && el("p", { class: "soft" }, texts.trips(chain.trips.median_ms / 1000, chain.trips.of)),
 	].filter(Boolean);
 }
 

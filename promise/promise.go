@@ -17,15 +17,20 @@ import (
 // Patience is how long something may be down before that breaks a promise.
 const Patience = 5 * time.Minute
 
+// TellAfter is how long a push service may take nothing before those who use it are told.
+const TellAfter = time.Hour
+
 // House is a snapshot of the whole server.
 type House struct {
 	Awake     time.Time // when the program began or the machine last woke up
 	Mailboxes []Mailbox
 	Devices   []idlepush.Device
-	Lanes     []registry.Lane // that are paused
-	StoreDown time.Time       // since when the store fails; zero: it does not
-	DiskLow   time.Time       // since when its disk is nearly full; zero: it is not
-	Looked    time.Time       // when the slower of the program's loops has last gone round
+	Lanes     []registry.Lane      // that are paused
+	Paused    map[string]time.Time // when each lane was last seen paused; absent: it is long ago
+	Admins    []string             // ids of users
+	StoreDown time.Time            // since when the store fails; zero: it does not
+	DiskLow   time.Time            // since when its disk is nearly full; zero: it is not
+	Looked    time.Time            // when the slower of the program's loops has last gone round
 }
 
 // Mailbox is an account with what its session knows.
@@ -85,7 +90,7 @@ func (h House) Broken(now time.Time) (list []Broken) {
 	}
 	for _, l := range h.Lanes {
 		if users := h.usersOf(l); len(users) > 0 && late(latest(l.Since, h.Awake), now) {
-			list = append(list, Broken{Reason: because(serviceDown, l.Reason).With("service", l.Name), Since: l.Since, Users: users})
+			list = append(list, Broken{Reason: laneDown(l), Since: l.Since, Users: users})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Broken) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Code, b.Code)) })
@@ -118,13 +123,17 @@ func (h House) device(d idlepush.Device, now time.Time) (r idlepush.Reason, sinc
 		return because(deviceDown, st.Reason), st.Since, true
 	case d.Chain.Unconfirmed(now):
 		return idlepush.Reason{Code: receipt.CodeUnconfirmed}, d.Chain.Since, true
-	case slices.ContainsFunc(h.Lanes, func(l registry.Lane) bool { return l.Name == d.Lane }):
+	case h.isPaused(d.Lane):
 		return r, since, false
 	case st.Failures > 0 && late(latest(st.Failing, h.Awake), now):
 		return because(deviceDown, st.Reason), st.Failing, true
 	default:
 		return idlepush.Reason{Code: deviceWaits}, due, !d.Due.IsZero() && late(due, now)
 	}
+}
+
+func (h House) isPaused(lane string) bool {
+	return slices.ContainsFunc(h.Lanes, func(l registry.Lane) bool { return l.Name == lane })
 }
 
 // usersOf returns the ids of those who have a device in the lane, sorted.
@@ -136,6 +145,11 @@ func (h House) usersOf(l registry.Lane) (users []string) {
 	}
 	slices.Sort(users)
 	return slices.Compact(users)
+}
+
+// laneDown returns why a paused lane breaks a promise.
+func laneDown(l registry.Lane) idlepush.Reason {
+	return because(serviceDown, l.Reason).With("service", l.Name)
 }
 
 // because returns a reason with that code, whose cause is the reason r.

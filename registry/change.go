@@ -24,8 +24,8 @@ const (
 	allChanged          changeKind = "all"
 )
 
-// Change is a thing that was created, changed or removed.
-type Change struct {
+// change is a thing that was created, changed or removed.
+type change struct {
 	Kind changeKind
 	ID   string // empty: any of that kind
 }
@@ -40,7 +40,7 @@ type Listener struct {
 	wake  signal
 
 	mu      sync.Mutex
-	pending []Change
+	pending []change
 }
 
 // Listen returns a new listener for the user. The caller must call Stop in the end.
@@ -64,7 +64,7 @@ func (l *Listener) Stop() {
 func (l *Listener) Changed() <-chan struct{} { return l.wake }
 
 // Take returns the changes since the last call, each once. All of them are committed.
-func (l *Listener) Take() []Change {
+func (l *Listener) Take() []change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list := l.pending
@@ -72,12 +72,12 @@ func (l *Listener) Take() []Change {
 	return list
 }
 
-func (l *Listener) add(c Change) {
+func (l *Listener) add(c change) {
 	l.mu.Lock()
-	switch all := (Change{Kind: allChanged}); {
+	switch all := (change{Kind: allChanged}); {
 	case slices.Contains(l.pending, c) || slices.Contains(l.pending, all):
 	case len(l.pending) == maxChanges:
-		l.pending = []Change{all}
+		l.pending = []change{all}
 	default:
 		l.pending = append(l.pending, c)
 	}
@@ -191,7 +191,7 @@ func (c *core) publish(kind changeKind, changed string, users []string) {
 	defer c.listenersMu.Unlock()
 	for _, l := range c.listeners {
 		if slices.Contains(users, l.user) {
-			l.add(Change{kind, changed})
+			l.add(change{kind, changed})
 		}
 	}
 }
@@ -201,7 +201,7 @@ func (c *core) publishToAll(kind changeKind, changed string) {
 	c.listenersMu.Lock()
 	defer c.listenersMu.Unlock()
 	for _, l := range c.listeners {
-		l.add(Change{kind, changed})
+		l.add(change{kind, changed})
 	}
 }
 

@@ -80,7 +80,7 @@ func targetIn[K table.Key[K], V any](of *table.Table[K, V], key func(h house) K,
 				if err != nil || !found {
 					return fmt.Errorf("the row is there: %v, %w", found, err)
 				}
-				change(t, reflect.ValueOf(&row).Elem().FieldByIndex(field.Index))
+				alter(t, reflect.ValueOf(&row).Elem().FieldByIndex(field.Index))
 				return of.Put(tx, key(h), row)
 			}
 		}
@@ -88,8 +88,8 @@ func targetIn[K table.Key[K], V any](of *table.Table[K, V], key func(h house) K,
 	}, closed, warning}
 }
 
-// change changes a value to another.
-func change(t *testing.T, v reflect.Value) {
+// alter changes a value to another.
+func alter(t *testing.T, v reflect.Value) {
 	t.Helper()
 	if at, ok := v.Interface().(time.Time); ok {
 		v.Set(reflect.ValueOf(at.Add(time.Hour)))
@@ -107,12 +107,12 @@ func change(t *testing.T, v reflect.Value) {
 	case reflect.Slice:
 		v.Set(reflect.Append(reflect.AppendSlice(reflect.Zero(v.Type()), v), reflect.Zero(v.Type().Elem())))
 		if v.Type().Elem().Kind() == reflect.String {
-			change(t, v.Index(v.Len()-1)) // no key of an index is empty
+			alter(t, v.Index(v.Len()-1)) // no key of an index is empty
 		}
 	case reflect.Array:
-		change(t, v.Index(0))
+		alter(t, v.Index(0))
 	case reflect.Struct:
-		change(t, v.Field(0))
+		alter(t, v.Field(0))
 	default:
 		t.Fatalf("nothing changes a %s", v.Type())
 	}

@@ -187,7 +187,7 @@ func TestFrozenFormat(t *testing.T) {
 
 	s := newStore(t)
 	f := furnish(t, s)
-	if err := errors.Join(f.wordless(), f.silent(), f.over()); err != nil {
+	if err := errors.Join(f.wordless(), f.silent(), f.over(), f.troubled()); err != nil {
 		t.Fatal(err)
 	}
 	half := notificationKey{id(f.own.ID), 1}

@@ -224,6 +224,14 @@ func (f furnished) over() error {
 	})
 }
 
+// trouble is that of ann, to be told on two devices.
+func (f furnished) trouble() []Trouble {
+	return []Trouble{{User: f.ann.ID, About: "trouble", Devices: []string{f.phone.ID, f.page.ID}, Reason: idlepush.Reason{Code: "trouble"}}}
+}
+
+// troubled has ann told of it.
+func (f furnished) troubled() error { return f.s.Users.SetTroubles(f.trouble(), noon) }
+
 // noticed gives ben a notice.
 func (f furnished) noticed() error {
 	return f.s.db.Update(func(tx *table.Tx) error {

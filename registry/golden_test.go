@@ -44,7 +44,7 @@ func writeGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := furnish(t, s)
-	if err := errors.Join(f.wordless(), f.silent(), f.noticed()); err != nil {
+	if err := errors.Join(f.wordless(), f.silent(), f.noticed(), f.troubled()); err != nil {
 		t.Fatal(err)
 	}
 	g := golden{f.bearer, f.session, f.person, f.device, opened(t, s)}
@@ -228,7 +228,7 @@ func goldenQueues(t *testing.T, s *Store) {
 		address idlepush.Secret
 		waits   int
 	}{
-		"phone": {"token of phone", 4}, "page": {"https://push.example/push/page", 6}, "tablet": {"tablet", 8}, "late": {"token of late", 0},
+		"phone": {"token of phone", 5}, "page": {"https://push.example/push/page", 7}, "tablet": {"tablet", 8}, "late": {"token of late", 0},
 	}
 	for _, u := range people {
 		list, err := s.Devices.List(u.ID)

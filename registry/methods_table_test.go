@@ -498,6 +498,14 @@ var calls = []call{
 		do: func(f furnished) (any, error) {
 			return only(f.s.Outbox.RingProof(f.phone.ID, ring.EveryDay, "2026-11-30", noon.Add(-24*time.Hour), noon))
 		}},
+	{method: "Users.SetTroubles", when: "a new one", reads: "queues 2",
+		do: func(f furnished) (any, error) { return only(f.s.Users.SetTroubles(f.trouble(), noon)) }},
+	{method: "Users.SetTroubles", when: "as before", before: furnished.troubled,
+		do: func(f furnished) (any, error) { return only(f.s.Users.SetTroubles(f.trouble(), noon)) }},
+	{method: "Users.SetTroubles", when: "it is over", before: furnished.troubled,
+		do: func(f furnished) (any, error) { return only(f.s.Users.SetTroubles(nil, noon)) }},
+	{method: "Retry",
+		do: func(f furnished) (any, error) { f.s.Retry(noon); return nil, f.s.Ready() }},
 	{method: "Outbox.Withdraw", reads: "deliveries 2, notifications 1, queues 2", halfway: "what does not fit one transaction takes several", before: furnished.over,
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.Withdraw(noon)) }},
 	{method: "Outbox.VAPIDKey", reads: "meta 1, meta sealed 1",

@@ -212,10 +212,15 @@ func (s *queueSet) notifyUserOnce(user id, stable string, reason idlepush.Reason
 		return nil, err
 	}
 	told = slices.DeleteFunc(told, func(k deviceKey) bool { return k.device == except })
+	return told, s.notifyOn(told, user, stable, reason)
+}
+
+// notifyOn is notifyUserOnce on these devices.
+func (s *queueSet) notifyOn(list []deviceKey, user id, stable string, reason idlepush.Reason) error {
 	var recipients []string
-	for _, k := range told {
+	for _, k := range list {
 		recipients = append(recipients, string(k.device))
 	}
-	return told, s.insert(idlepush.Notification{ID: stable, Kind: idlepush.KindAttention, User: string(user),
+	return s.insert(idlepush.Notification{ID: stable, Kind: idlepush.KindAttention, User: string(user),
 		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
 }

@@ -51,7 +51,7 @@ func TestNotice(t *testing.T) {
 			l := s.History.Listen(ann.ID)
 			defer l.Stop()
 			end(t, s, first(t, s, d, dawn), gone, dawn)
-			told := slices.Contains(l.Take(), Change{userChanged, ann.ID})
+			told := slices.Contains(l.Take(), change{userChanged, ann.ID})
 			if c.then != nil {
 				c.then(s, ann)
 			}

@@ -76,7 +76,7 @@ func wayToPhone(t *testing.T) {
 	l := s.History.Listen(ann.ID)
 	defer l.Stop()
 	report(t, s, w.Receipt, reportOf(at(3*time.Second), at(4*time.Second), time.Time{}, at(5*time.Second)), at(5*time.Second))
-	if got := l.Take(); !slices.Contains(got, Change{deviceChanged, d.ID}) || !slices.Contains(got, Change{notificationChanged, mail}) {
+	if got := l.Take(); !slices.Contains(got, change{deviceChanged, d.ID}) || !slices.Contains(got, change{notificationChanged, mail}) {
 		t.Errorf("pages hear of %+v", got)
 	}
 	report(t, s, w.Receipt, reportOf(time.Time{}, time.Time{}, at(9*time.Second), at(9*time.Second)), at(9*time.Second))

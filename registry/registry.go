@@ -81,6 +81,8 @@
 //   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the
 //     status of the device, and the pause of its lane. If the device is gone: its end, and the
 //     notification about it.
+//   - [Users.SetTroubles]: the notification of a user about a trouble, and the end of what the user
+//     was told of others.
 //   - [Devices.Receive]: what a device reports of a delivery, and the end of what its user was told.
 //   - [Outbox.Decide]: decisions, and the deliveries that they hold back or skip.
 //   - [Outbox.Combine]: the deliveries that end, and the one that replaces them.
@@ -100,6 +102,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"idlepush"
 	"idlepush/registry/table"
@@ -191,6 +194,16 @@ func (m Mail) Changed() <-chan struct{} { return m.accounts }
 func (s *Store) Close() error {
 	_ = s.endRun() // without it the next run takes more for shown than there is
 	return s.db.Close()
+}
+
+// Retry has Ready look anew: if the last commit failed, it makes another, of a few bytes.
+func (s *Store) Retry(now time.Time) {
+	if s.db.Ready() != nil {
+		_ = s.db.Update(func(tx *table.Tx) error { // Ready has the error
+			_, err := nextSequence(tx, now)
+			return err
+		})
+	}
 }
 
 // Ready returns nil if the store can be read and its last commit succeeded.

@@ -208,9 +208,10 @@ type userRow struct {
 	// Sessions, tokens of full scope and invites are of the era in which they began. They end with
 	// it.
 	Era      uint64
-	Notices  []noticeRow `json:",omitempty"` // oldest first
-	Over     []string    `json:",omitempty"` // stable ids of what the user was told and is over; see Withdraw
-	Browsers []digest    `json:",omitempty"` // SHA-256 of their secrets; the latest last
+	Notices  []noticeRow       `json:",omitempty"` // oldest first
+	Over     []string          `json:",omitempty"` // stable ids of what the user was told and is over; see Withdraw
+	Troubles map[string]string `json:",omitempty"` // that the user was told of: the stable ids, by Trouble.About
+	Browsers []digest          `json:",omitempty"` // SHA-256 of their secrets; the latest last
 
 	Passkeys     []passkeyRow `json:",omitempty"` // oldest first
 	OnlyPasskeys bool         `json:",omitempty"` // see passwordOff

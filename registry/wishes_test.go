@@ -258,7 +258,7 @@ func wishesPublished(t *testing.T) {
 	if _, err := s.Devices.SetWishes(d.ID, someDeviceWishes, dawn); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := own.Take(), []Change{{accountChanged, a.ID}, {deviceChanged, d.ID}}; !slices.Equal(got, want) {
+	if got, want := own.Take(), []change{{accountChanged, a.ID}, {deviceChanged, d.ID}}; !slices.Equal(got, want) {
 		t.Errorf("ann is told of %v, want %v", got, want)
 	}
 	if got := other.Take(); len(got) > 0 {

@@ -58,6 +58,7 @@ func (c *core) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return dispatch(ctx, c.store, c.dispatcher, c.pool, c.log) })
 	group.Go(func() error { return c.pool.Run(ctx) })
 	group.Go(func() error { c.watchClock(ctx); return nil })
+	group.Go(func() error { c.house.tell(ctx, c.log); return nil })
 }
 
 // watchClock tells all parts of each jump of the clock, until ctx ends.

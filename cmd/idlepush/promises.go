@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -18,15 +21,16 @@ type house struct {
 	room  func() (bytes uint64, known bool) // on the disk of the store
 
 	mu        sync.Mutex
-	awake     time.Time      // since when the program runs, and the machine has not slept
-	last      clocks.Reading // by broken
-	storeDown time.Time      // zero: the store worked when it was last looked at
-	diskLow   time.Time      // zero: the disk was not nearly full then
+	awake     time.Time            // since when the program runs, and the machine has not slept
+	last      clocks.Reading       // by broken
+	paused    map[string]time.Time // when each lane was last seen paused
+	storeDown time.Time            // zero: the store worked when it was last looked at
+	diskLow   time.Time            // zero: the disk was not nearly full then
 }
 
 func newHouse(store *registry.Store, pool *watcher.Pool, loops pulse) *house {
 	return &house{store: store, live: pool.Live, loops: loops, room: func() (uint64, bool) { return 0, false },
-		awake: time.Now(), last: clocks.Read(nil), diskLow: time.Now()}
+		awake: time.Now(), last: clocks.Read(nil), paused: make(map[string]time.Time), diskLow: time.Now()}
 }
 
 // wake notes that the machine has slept, or that its clock was set.
@@ -36,10 +40,12 @@ func (h *house) wake() {
 	h.awake, h.last = time.Now(), clocks.Read(nil)
 }
 
-// broken returns the promises that are broken at now. What is old because the machine slept, or its
-// clock was set, was not late. If the store cannot be read, nothing is known of mailboxes and
-// devices.
-func (h *house) broken(now time.Time) []promise.Broken {
+// broken returns the promises that are broken at now.
+func (h *house) broken(now time.Time) []promise.Broken { return h.look(now).Broken(now) }
+
+// look returns what is known at now. What is old because the machine slept, or its clock was set,
+// was not late. If the store cannot be read, nothing is known of mailboxes and devices.
+func (h *house) look(now time.Time) promise.House {
 	is := promise.House{Looked: now.Add(-h.loops.age())}
 	err := h.read(&is)
 	if err == nil {
@@ -64,8 +70,35 @@ func (h *house) broken(now time.Time) []promise.Broken {
 	case h.diskLow.IsZero():
 		h.diskLow = now
 	}
-	is.Awake, is.StoreDown, is.DiskLow = h.awake, h.storeDown, h.diskLow
-	return is.Broken(now)
+	for _, l := range is.Lanes {
+		h.paused[l.Name] = now
+	}
+	maps.DeleteFunc(h.paused, func(_ string, at time.Time) bool { return now.Sub(at) > promise.TellAfter })
+	is.Awake, is.StoreDown, is.DiskLow, is.Paused = h.awake, h.storeDown, h.diskLow, maps.Clone(h.paused)
+	return is
+}
+
+// tell has people be told of troubles, until ctx ends. What fails is logged once, and tried again.
+func (h *house) tell(ctx context.Context, log *slog.Logger) {
+	ticker := time.NewTicker(aliveLook)
+	defer ticker.Stop()
+	for failed := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			h.store.Retry(now)
+			is := h.look(now)
+			if !is.StoreDown.IsZero() {
+				continue // not all of it is known, and nobody can be told
+			}
+			err := h.store.Users.SetTroubles(is.Troubles(now), now)
+			if err != nil && !failed {
+				log.Error("cannot tell people what is broken: tried again", "err", err)
+			}
+			failed = err != nil
+		}
+	}
 }
 
 // read reads what the store and the sessions know.
@@ -81,6 +114,14 @@ func (h *house) read(is *promise.House) error {
 	if is.Devices, err = h.store.Devices.List(""); err != nil {
 		return err
 	}
-	is.Lanes, err = h.store.Devices.Lanes()
+	if is.Lanes, err = h.store.Devices.Lanes(); err != nil {
+		return err
+	}
+	people, err := h.store.Users.List()
+	for _, u := range people {
+		if u.Admin {
+			is.Admins = append(is.Admins, u.ID)
+		}
+	}
 	return err
 }

@@ -191,9 +191,10 @@ type User struct {
 	Created  time.Time
 	Password password
 	Era      uint64
-	Notices  []notice `json:",omitempty"`
-	Over     []string `json:",omitempty"`
-	Browsers []Digest `json:",omitempty"`
+	Notices  []notice          `json:",omitempty"`
+	Over     []string          `json:",omitempty"`
+	Troubles map[string]string `json:",omitempty"`
+	Browsers []Digest          `json:",omitempty"`
 
 	Passkeys     []passkey `json:",omitempty"`
 	OnlyPasskeys bool      `json:",omitempty"`

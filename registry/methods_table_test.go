@@ -361,6 +361,8 @@ var calls = []call{
 			}
 			return nil, err
 		}},
+	{method: "Users.NeedSetup",
+		do: func(f furnished) (any, error) { return f.s.Users.NeedSetup() }},
 	{method: "Users.SetupToken", when: "before setup",
 		do: func(f furnished) (any, error) { return f.s.Users.SetupToken() }, before: func(f furnished) error { f.nobody(); return nil }},
 	{method: "Users.SetupToken", when: "after setup",

@@ -14,6 +14,15 @@ import (
 	"idlepush/registry/table"
 )
 
+// NeedSetup reports whether there is no user yet.
+func (s Users) NeedSetup() (bool, error) {
+	err := s.db.View(checkNoUser)
+	if errors.Is(err, ErrSetupDone) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // SetupToken creates a new one-time token for Setup and writes it to the file setup-token in the
 // data folder, with mode 0600. If a user exists, it returns "" and removes the file.
 func (s Users) SetupToken() (string, error) {

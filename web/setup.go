@@ -35,8 +35,8 @@ type setupState struct {
 }
 
 func (h *sessionHandlers) getSetup(context.Context, caller, *struct{}) (*body[setupState], error) {
-	list, err := h.users.List()
-	return &body[setupState]{setupState{Needed: len(list) == 0}}, err
+	needed, err := h.users.NeedSetup()
+	return &body[setupState]{setupState{needed}}, err
 }
 
 func (h *sessionHandlers) setUp(ctx context.Context, c caller, in *body[Setup]) (*setupDone, error) {

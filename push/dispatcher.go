@@ -76,10 +76,13 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			d.Log.Error("cannot make queued deliveries due after a start or after the clock was set back; trying again", "err", err, "attempt", todo.failed)
 		}
 		if deciding.run == nil {
-			deciding.run = func(now time.Time) error { return errors.Join(d.decide(now), d.Store.Withdraw(now), lines.look(now)) }
+			deciding.run = func(now time.Time) error { return errors.Join(d.decide(now), d.Store.Withdraw(now)) }
 		}
 		if err := deciding.try(now); err != nil {
 			d.Log.Error("cannot decide on old or very much mail, or withdraw what is over; trying again", "err", err, "attempt", deciding.failed)
+		}
+		if err := lines.look(now); err != nil {
+			d.Log.Error("cannot queue a push that shows that all works; trying again in a minute", "err", err)
 		}
 		queues, err := d.Store.Due(now, inFlight.room, inFlight.queues)
 		ready, next := split(queues, now)

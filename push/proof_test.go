@@ -2,6 +2,8 @@ package push
 
 import (
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +76,31 @@ func TestProof(t *testing.T) {
 		want := "Mail that rang in the last day: 1, on 3 of your devices. Slowest: 0.0 s. Lost: 0."
 		if !slices.Contains(bodies, want) {
 			t.Errorf("the lines say %q, want %q", bodies, want)
+		}
+	})
+}
+
+// TestProofFails: the log names what fails, and it is tried again.
+func TestProofFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		daily := h.phone("daily")
+		h.wantProof(daily, ring.Proof{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"})
+		untilClock(t, "2000-01-02 07:30")
+		var fails atomic.Bool
+		fails.Store(true)
+		h.fails = func(int64) bool { return fails.Load() && within("Outbox.RingProof") }
+		h.run()
+		untilClock(t, "2000-01-02 08:10")
+		text := h.lines.String()
+		if !strings.Contains(text, "cannot queue a push that shows that all works") || strings.Contains(text, "cannot decide") {
+			t.Errorf("the log is\n%s", text)
+		}
+		fails.Store(false)
+		untilClock(t, "2000-01-02 08:30")
+		if n := len(h.sends()); n == 0 {
+			t.Error("it is not tried again")
 		}
 	})
 }

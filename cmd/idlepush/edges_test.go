@@ -54,3 +54,15 @@ func TestProxiesOfTheEnvironmentAreRefused(t *testing.T) {
 		t.Errorf("it ends with %d: %s", code, out.String())
 	}
 }
+
+// TestVersion: a program without a version, as the tests are, says why it has none.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	var out, notes bytes.Buffer
+	if code := run([]string{"version"}, func(string) string { return "" }, &out, &notes); code != 0 || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("it ends with %d and prints %q", code, out.String())
+	}
+	if knows := out.String() != development+"\n"; knows != (notes.Len() == 0) || !knows && !strings.Contains(notes.String(), "git checkout") {
+		t.Errorf("of %q it says %q", out.String(), notes.String())
+	}
+}

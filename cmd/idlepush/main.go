@@ -85,7 +85,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	case "compact":
 		err = runCompact(args[1:], getenv, stdout)
 	case "version", "-version", "--version":
-		fmt.Fprintln(stdout, version())
+		printVersion(stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, usage)
 	default:
@@ -217,6 +217,18 @@ func (s settings) logger(out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
+// printVersion prints the version, and on notes what it means that there is none.
+func printVersion(out, notes io.Writer) {
+	fmt.Fprintln(out, version())
+	if version() == development {
+		fmt.Fprintln(notes, "idlepush: this program does not know its version, because it was not built in a git checkout, or with -buildvcs=false: "+
+			"build it in a checkout with git installed, or take a release")
+	}
+}
+
+// development is the version of a program that knows none.
+const development = "development"
+
 // version returns the version of the module, or the commit that it was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
@@ -230,5 +242,5 @@ func version() string {
 			}
 		}
 	}
-	return "development"
+	return development
 }

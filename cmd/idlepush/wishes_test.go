@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"idlepush"
 	"idlepush/cmd/idlepush/systemtest"
 	"idlepush/registry/testenv"
 )
@@ -102,5 +105,100 @@ func TestWishesDecide(t *testing.T) {
 
 	put(account+"/wishes", map[string]any{"rules": []any{sale}, "people": vip})
 	settled("who matters breaks through, also afterwards", map[string]string{"planted-subject on pixel": "delivered now breaks_through", "planted-sale on pixel": "skipped not rule"})
+	s.CheckNoSecrets(t, "berta@example.org")
+}
+
+// TestWishesReachPhones: folders, the end of quiet hours, a cap on the content and the mute of a
+// conversation decide what phones get of mail of a real server.
+func TestWishesReachPhones(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.Populate(t)
+	ctx := testenv.Context(t)
+	ids := func(path string) map[string]string {
+		var list struct {
+			Items []struct{ ID, Name, Email, Subject string }
+		}
+		systemtest.Must(t, s.Client.Get(ctx, path, &list))
+		all := make(map[string]string)
+		for _, i := range list.Items {
+			all[i.Name+i.Email+i.Subject] = i.ID
+		}
+		return all
+	}
+	id, devices := ids("/accounts")["anna@example.org"], ids("/devices")
+	account := "/accounts/" + id
+	put := func(path string, wishes map[string]any) {
+		t.Helper()
+		var is struct{ Revision int }
+		systemtest.Must(t, s.Client.Get(ctx, path+"/wishes", &is))
+		wishes["revision"] = is.Revision
+		systemtest.Must(t, s.Client.Call(ctx, "PUT", path+"/wishes", wishes, nil))
+	}
+	web := s.Web.Messages()
+	names := map[idlepush.Secret]string{web[0].Endpoint: "firefox", web[1].Endpoint: "fairphone"}
+	// got waits until the phones have got just these pushes since the beginning, of mails as "phone
+	// from/subject", without those of the iPhone, which name neither.
+	var want []string
+	got := func(more ...string) {
+		t.Helper()
+		want = append(want, more...)
+		slices.Sort(want)
+		testenv.Await(t, "the phones get "+strings.Join(more, ", "), func() error {
+			var have []string
+			add := func(phone string, p systemtest.Push) {
+				switch p.Kind {
+				case "summary":
+					have = append(have, phone+" summary")
+				case "mail":
+					have = append(have, fmt.Sprintf("%s %s/%s", phone, p.From, p.Subject))
+				}
+			}
+			for _, m := range s.FCM.Messages() {
+				add("pixel", systemtest.DecodePush(t, m.Payload))
+			}
+			for _, m := range s.Web.Messages() {
+				add(names[m.Endpoint], systemtest.DecodeWebPush(t, m))
+			}
+			if slices.Sort(have); !slices.Equal(have, want) {
+				return fmt.Errorf("they have %q, want %q", have, want)
+			}
+			return nil
+		})
+	}
+	deliver := func(folder, subject, more string) {
+		t.Helper()
+		s.Mail.Deliver(t, s.Mail.User, folder, fmt.Appendf(nil, "From: Berta <berta@example.org>\r\nSubject: %s\r\nMessage-ID: <%[1]s@example.org>\r\n%s"+
+			"Date: %s\r\nContent-Type: text/plain\r\n\r\nPlanted words of the body\r\n", subject, more, time.Now().Format(time.RFC1123Z)))
+	}
+	on := func(subject string, phones ...string) (list []string) {
+		for _, phone := range phones {
+			list = append(list, phone+" Berta/"+subject)
+		}
+		return list
+	}
+	hours := func(from, to time.Duration) map[string]any {
+		now := time.Now().UTC()
+		return map[string]any{"zone": "UTC", "mode": "hold", "hours": []any{map[string]any{
+			"days": []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, "from": now.Add(from).Format("15:04"), "to": now.Add(to).Format("15:04")}}}
+	}
+
+	s.Mail.Doveadm(t, s.Mail.User, "mailbox", "create", "News")
+	systemtest.Must(t, s.Client.Call(ctx, "PATCH", account, map[string]any{"folders": []string{"INBOX", "News"}}, nil))
+	s.WaitWatched(t, 1)
+	put("/devices/"+devices["fairphone"], map[string]any{"folders": map[string]any{id: []string{"News"}}})
+	put("/devices/"+devices["pixel"], map[string]any{"quiet": hours(-2*time.Hour, 2*time.Hour)})
+	put(account, map[string]any{"rules": []any{map[string]any{"if": map[string]any{"folder": []string{"News"}}, "then": map[string]any{"ring": "ring", "content": "sender"}}}})
+	deliver("INBOX", "planted-talk", "")
+	got(on("planted-talk", "firefox")...)
+	deliver("News", "planted-news", "")
+	got(on("", "firefox", "fairphone")...)
+	put("/devices/"+devices["pixel"], map[string]any{"quiet": hours(-4*time.Hour, -2*time.Hour)})
+	got("pixel summary") // of both, which were held
+
+	systemtest.Must(t, s.Client.Post(ctx, account+"/mutes", map[string]any{"of": "conversation", "notification": ids("/notifications")["planted-talk"]}, nil))
+	deliver("INBOX", "planted-answer", "In-Reply-To: <planted-talk@example.org>\r\nReferences: <planted-talk@example.org>\r\n")
+	deliver("INBOX", "planted-other", "")
+	got(on("planted-other", "firefox", "pixel")...)
 	s.CheckNoSecrets(t, "berta@example.org")
 }

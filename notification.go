@@ -12,7 +12,7 @@ type Kind string
 
 // KindMail is new mail. KindClear withdraws notifications of mail that was read or removed
 // elsewhere. KindSummary counts mails and replaces as many KindMail. KindAttention asks a person to
-// act. KindTest is a test, which is never stored. There is ring.KindProof, too.
+// act. KindTest is a test, which is never stored. There is ring.KindHeartbeat, too.
 const (
 	KindMail      Kind = "mail"
 	KindClear     Kind = "clear"
@@ -29,7 +29,7 @@ func (k Kind) Lifetime() time.Duration {
 	switch k {
 	case KindAttention:
 		return 7 * 24 * time.Hour
-	case KindClear, ring.KindProof:
+	case KindClear, ring.KindHeartbeat:
 		return 24 * time.Hour
 	case KindTest:
 		return time.Minute

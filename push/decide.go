@@ -81,7 +81,7 @@ func (q question) verdict() (d ring.Decision, passes bool) {
 
 // wait returns the decision d, or that quiet hours or burst-limit hold the notification back.
 func (q question) wait(d ring.Decision, passes bool) ring.Decision {
-	alone := q.kind == idlepush.KindAttention || q.kind == ring.KindProof
+	alone := q.kind == idlepush.KindAttention || q.kind == ring.KindHeartbeat
 	if !q.kind.IsOfMail() && !alone {
 		return d
 	}

@@ -66,7 +66,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	inFlight := newSends()
 	failed, c := 0, clock{wall: d.Now}
 	d.lanes = make(map[string]breaker)
-	todo, deciding, lines := task{run: d.begin}, task{}, proofs{d: d}
+	todo, deciding, beats := task{run: d.begin}, task{}, heartbeats{d: d}
 	for ctx.Err() == nil {
 		now, back := c.look()
 		if back {
@@ -81,7 +81,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		if err := deciding.try(now); err != nil {
 			d.Log.Error("cannot decide on old or very much mail, or withdraw what is over; trying again", "err", err, "attempt", deciding.failed)
 		}
-		if err := lines.look(now); err != nil {
+		if err := beats.look(now); err != nil {
 			d.Log.Error("cannot queue a push that shows that all works; trying again in a minute", "err", err)
 		}
 		queues, err := d.Store.Due(now, inFlight.room, inFlight.queues)

@@ -162,7 +162,7 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	case idlepush.KindAttention:
 		m.Neutral, m.Title = attention, attention
 		m.Body, p.payloadReason = said(n, level, text, limit)
-	case ring.KindProof:
+	case ring.KindHeartbeat:
 		m.Neutral, m.Title = allWorks, allWorks
 		m.Body, p.payloadReason = said(n, level, text, limit)
 	case idlepush.KindClear:
@@ -202,7 +202,7 @@ func renderSize(i int, w registry.Work, page, text string) Message {
 	return m
 }
 
-// said returns what an attention or a line of proof says, from LevelSender on.
+// said returns what an attention or a heartbeat says, from LevelSender on.
 func said(n idlepush.Notification, level idlepush.Level, text string, limit messageSize) (body string, r payloadReason) {
 	if !level.Allows(idlepush.LevelSender) {
 		return "", r

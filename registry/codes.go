@@ -119,7 +119,7 @@ var Codes = []codes.Entry{
 	}},
 	{Code: "device_refused", Text: "Its push service takes pushes to other devices, but refuses those to this one. Register the device again; if the push server is yours, let this server push to its address too."},
 	{Code: CodeExcess, Text: "More than {limit} mails came to this mailbox in 24 hours. This summary counts those that came after them, which are not listed one by one. They are in the mailbox."},
-	{Code: codeProof, Text: "Mail that rang in the last 7 days: {count}, on {devices} of your devices. Slowest: {slowest} s. Lost: {lost}.", Cases: map[string]string{
+	{Code: codeHeartbeat, Text: "Mail that rang in the last 7 days: {count}, on {devices} of your devices. Slowest: {slowest} s. Lost: {lost}.", Cases: map[string]string{
 		string(ring.EveryDay): "Mail that rang in the last day: {count}, on {devices} of your devices. Slowest: {slowest} s. Lost: {lost}.",
 	}},
 	{Code: codeDuplicate, Text: "It did not ring again: the same mail was there before, in {folder}."},

@@ -51,7 +51,7 @@ var (
 	someWishes = ring.Wishes{Name: "Club", Color: "#102030", Sound: ring.None, People: []string{"dora@example.org", "@example.net"}, Otherwise: ring.Action{Ring: ring.VolumeNormal, Content: "sender"},
 		Rules: []ring.Rule{{If: ring.Match{From: []string{"eve"}, To: []string{"me"}, Subject: []string{"a"}, Folder: []string{"INBOX"}, List: []string{"list"}, Words: []string{"hello"},
 			Bulk: new(true), Attachment: new(false), Answer: new(true), First: new(true), Above: 1, Below: 1000}, Then: ring.Action{Ring: ring.VolumeLoud, Content: "subject"}}}}
-	someDeviceWishes = ring.DeviceWishes{Proof: ring.Proof{Every: ring.EveryWeek, At: 8 * 60, Zone: "Europe/Berlin"}, Folders: map[string][]string{"account": {"INBOX"}}, Quiet: ring.Quiet{Zone: "Europe/Berlin", Mode: ring.QuietSilent, People: true, Attention: true,
+	someDeviceWishes = ring.DeviceWishes{Heartbeat: ring.Heartbeat{Every: ring.EveryWeek, At: 8 * 60, Zone: "Europe/Berlin"}, Folders: map[string][]string{"account": {"INBOX"}}, Quiet: ring.Quiet{Zone: "Europe/Berlin", Mode: ring.QuietSilent, People: true, Attention: true,
 		Hours: []ring.Hours{{Days: []time.Weekday{time.Monday}, From: 22 * 60, To: 7 * 60}}}}
 )
 

@@ -494,11 +494,11 @@ var calls = []call{
 		do: func(f furnished) (any, error) { list, err := f.s.Outbox.Excess(); return len(list), err }},
 	{method: "Outbox.RingExcess", reads: "notifications 1, queues 4", before: furnished.excess,
 		do: func(f furnished) (any, error) { return only(f.ringExcess()) }},
-	{method: "Outbox.ProofWishes",
-		do: func(f furnished) (any, error) { return f.s.Outbox.ProofWishes() }},
-	{method: "Outbox.RingProof", reads: "deliveries 19, notifications 9, queues 1",
+	{method: "Outbox.Heartbeats",
+		do: func(f furnished) (any, error) { return f.s.Outbox.Heartbeats() }},
+	{method: "Outbox.RingHeartbeat", reads: "deliveries 19, notifications 9, queues 1",
 		do: func(f furnished) (any, error) {
-			return only(f.s.Outbox.RingProof(f.phone.ID, ring.EveryDay, "2026-11-30", noon.Add(-24*time.Hour), noon))
+			return only(f.s.Outbox.RingHeartbeat(f.phone.ID, ring.EveryDay, "2026-11-30", noon.Add(-24*time.Hour), noon))
 		}},
 	{method: "Users.SetTroubles", when: "a new one", reads: "queues 2",
 		do: func(f furnished) (any, error) { return only(f.s.Users.SetTroubles(f.trouble(), noon)) }},

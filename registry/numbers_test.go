@@ -67,7 +67,7 @@ func docsNumbers(t *testing.T) {
 		{"docs/api.md", "the mail after [the first 2000 of a day]", maxDaily, 2000},
 		{"docs/behaviour.md", "| `clear` waits | 1 day |", idlepush.KindClear.Lifetime(), day},
 		{"docs/behaviour.md", "| `attention` waits | 7 days |", idlepush.KindAttention.Lifetime(), 7 * day},
-		{"docs/behaviour.md", "| `proof` waits | 1 day |", idlepush.Kind(ring.KindProof).Lifetime(), day},
+		{"docs/behaviour.md", "| `heartbeat` waits | 1 day |", idlepush.Kind(ring.KindHeartbeat).Lifetime(), day},
 		{"docs/behaviour.md", "| `test` waits | 1 minute |", idlepush.KindTest.Lifetime(), time.Minute},
 		{"docs/behaviour.md", "50 devices, 50 mailboxes of their own, 50 tokens and 20 open invites.", defaultBounds, bounds{50, 50, 50, 20, 2000}},
 		{"docs/api.md", "One person can have 50 devices, 50 mailboxes, 50 tokens and 20 open invites.", defaultBounds, bounds{50, 50, 50, 20, 2000}},

@@ -100,10 +100,10 @@ const (
 
 // DeviceWishes are the wishes of a person for one device.
 type DeviceWishes struct {
-	Revision uint64              `json:",omitempty"` // changes with every edit
-	Quiet    Quiet               `json:",omitzero"`
-	Folders  map[string][]string `json:",omitempty"` // by account; without an entry, all
-	Proof    Proof               `json:",omitzero"`
+	Revision  uint64              `json:",omitempty"` // changes with every edit
+	Quiet     Quiet               `json:",omitzero"`
+	Folders   map[string][]string `json:",omitempty"` // by account; without an entry, all
+	Heartbeat Heartbeat           `json:",omitzero"`
 
 	QuietSince   uint64 `json:",omitempty"` // the Revision in which Quiet changed
 	FoldersSince uint64 `json:",omitempty"` // the same of Folders

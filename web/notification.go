@@ -16,7 +16,7 @@ import (
 // Notification is one notification with its deliveries to the devices of the user who asks.
 type Notification struct {
 	ID      string    `json:"id" doc:"Stable: the id of the push"`
-	Kind    string    `json:"kind" enum:"mail,summary,clear,attention,proof"`
+	Kind    string    `json:"kind" enum:"mail,summary,clear,attention,heartbeat"`
 	Account string    `json:"account,omitempty" doc:"Account id; absent: it concerns no account"`
 	Folder  string    `json:"folder,omitempty"`
 	At      time.Time `json:"at"`

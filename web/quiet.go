@@ -16,14 +16,14 @@ import (
 
 // deviceWishes are the wishes of one device: when it is quiet, and what does not notify it.
 type deviceWishes struct {
-	Revision uint64              `json:"revision" doc:"Changes with every edit; 0: there was none. A change names the one that it has seen"`
-	Quiet    *quiet              `json:"quiet,omitempty" doc:"Its quiet hours; absent: none"`
-	Folders  map[string][]string `json:"folders" required:"false" maxProperties:"200" doc:"By the id of a mailbox, the folders whose mail notifies it; of a mailbox that is absent all do"`
-	Proof    *lineOfProof        `json:"proof,omitempty"`
+	Revision  uint64              `json:"revision" doc:"Changes with every edit; 0: there was none. A change names the one that it has seen"`
+	Quiet     *quiet              `json:"quiet,omitempty" doc:"Its quiet hours; absent: none"`
+	Folders   map[string][]string `json:"folders" required:"false" maxProperties:"200" doc:"By the id of a mailbox, the folders whose mail notifies it; of a mailbox that is absent all do"`
+	Heartbeat *heartbeat          `json:"heartbeat,omitempty"`
 }
 
-// lineOfProof is when a device shows that all works.
-type lineOfProof struct {
+// heartbeat is when a device shows one: that all works.
+type heartbeat struct {
 	Every string `json:"every" enum:"day,week" doc:"week: on Mondays"`
 	At    string `json:"at" maxLength:"20" doc:"Time of day in the zone, from 00:00 to 23:59"`
 	Zone  string `json:"zone" minLength:"1" maxLength:"64" doc:"Time zone of the device: an IANA name, such as Europe/Berlin"`
@@ -113,8 +113,8 @@ func deviceWishesOf(w ring.DeviceWishes, seen map[string]idlepush.Account) devic
 	if w.Quiet.Zone != "" {
 		out.Quiet = quietOf(w.Quiet)
 	}
-	if w.Proof.Every != "" {
-		out.Proof = &lineOfProof{string(w.Proof.Every), clock(w.Proof.At), w.Proof.Zone}
+	if w.Heartbeat.Every != "" {
+		out.Heartbeat = &heartbeat{string(w.Heartbeat.Every), clock(w.Heartbeat.At), w.Heartbeat.Zone}
 	}
 	return out
 }
@@ -125,13 +125,13 @@ func (in deviceWishes) wishes() (w ring.DeviceWishes, f faults) {
 	if in.Quiet != nil {
 		w.Quiet, f = in.Quiet.quiet("quiet")
 	}
-	if in.Proof != nil {
-		w.Proof = ring.Proof{Every: ring.Every(in.Proof.Every), At: minutesOf(in.Proof.At), Zone: in.Proof.Zone}
-		if w.Proof.At < 0 {
-			f.add(fault("proof.at", "field_bad_clock"))
+	if in.Heartbeat != nil {
+		w.Heartbeat = ring.Heartbeat{Every: ring.Every(in.Heartbeat.Every), At: minutesOf(in.Heartbeat.At), Zone: in.Heartbeat.Zone}
+		if w.Heartbeat.At < 0 {
+			f.add(fault("heartbeat.at", "field_bad_clock"))
 		}
-		if !isZone(in.Proof.Zone) {
-			f.add(fault("proof.zone", "field_bad_zone"))
+		if !isZone(in.Heartbeat.Zone) {
+			f.add(fault("heartbeat.zone", "field_bad_zone"))
 		}
 	}
 	for id, folders := range in.Folders {

@@ -150,7 +150,7 @@ func (s *Server) wishRoutes(h *wishHandlers) {
 	add(s, route{device | full, "POST /accounts/{id}/mutes", "createMute", 201, "Mute an account, a sender or a conversation for oneself; with a token of device scope for its device. It replaces what mutes the same"}, h.createMute)
 	add(s, route{device | full, "DELETE /accounts/{id}/mutes/{mute}", "deleteMute", 204, "Let it ring again; with a token of device scope what is muted on its device only"}, h.deleteMute)
 	add(s, route{full, "POST /accounts/{id}/rules/try", "tryRules", 200, "Show how the mail of the last 7 days would have rung on own devices, by the wishes as they are and by others; stores nothing"}, h.tryRules)
-	add(s, route{device | full, "GET /devices/{id}/wishes", "getDeviceWishes", 200, "What is wished of a device: its quiet hours and folders, and when it shows that all works"}, h.getDeviceWishes)
+	add(s, route{device | full, "GET /devices/{id}/wishes", "getDeviceWishes", 200, "What is wished of a device: its quiet hours and folders, and when it shows a heartbeat"}, h.getDeviceWishes)
 	add(s, route{device | full, "PUT /devices/{id}/wishes", "putDeviceWishes", 200, "Replace what is wished of a device; what is absent is removed"}, h.putDeviceWishes)
 }
 

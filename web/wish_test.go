@@ -194,10 +194,10 @@ func deviceWishesShown(t *testing.T) {
 	if a := h.call(h.anna.full, "GET", path, nil, 200); a.raw != `{"revision":0,"folders":{}}`+"\n" {
 		t.Errorf("nobody wished for %s", a.raw)
 	}
-	in := object{"revision": 0, "folders": object{ids["ACCOUNT"]: []string{"inbox", "INBOX"}}, "proof": object{"every": "week", "at": "08:05", "zone": "Asia/Tokyo"},
+	in := object{"revision": 0, "folders": object{ids["ACCOUNT"]: []string{"inbox", "INBOX"}}, "heartbeat": object{"every": "week", "at": "08:05", "zone": "Asia/Tokyo"},
 		"quiet": object{"zone": "Europe/Berlin", "mode": "hold", "people": true, "hours": []object{{"days": []string{"fri", "mon", "fri"}, "from": "22:00", "to": "07:05"}}}}
 	put := h.call(h.anna.full, "PUT", path, in, 200)
-	want := fmt.Sprintf(`{"revision":%v,"quiet":{"zone":"Europe/Berlin","hours":[{"days":["mon","fri"],"from":"22:00","to":"07:05"}],"mode":"hold","people":true,"attention":false},"folders":{"%s":["INBOX"]},"proof":{"every":"week","at":"08:05","zone":"Asia/Tokyo"}}`+"\n", put.body["revision"], ids["ACCOUNT"])
+	want := fmt.Sprintf(`{"revision":%v,"quiet":{"zone":"Europe/Berlin","hours":[{"days":["mon","fri"],"from":"22:00","to":"07:05"}],"mode":"hold","people":true,"attention":false},"folders":{"%s":["INBOX"]},"heartbeat":{"every":"week","at":"08:05","zone":"Asia/Tokyo"}}`+"\n", put.body["revision"], ids["ACCOUNT"])
 	if put.raw != want {
 		t.Errorf("it answers %s, want %s", put.raw, want)
 	}

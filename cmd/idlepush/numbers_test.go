@@ -93,7 +93,7 @@ func docsDefaults(t *testing.T) {
 		{"docs/operate.md", "| program | none | 1 minute | `IdlepushDown` | 2 minutes |", "cmd/idlepush/kill_test.go", "{\"program\", \"\", time.Minute, \"`IdlepushDown`\", 2 * time.Minute,"},
 		{"docs/operate.md", "the usual one of 9 minutes", "watcher/keepalive.go", "usualInterval    = 9 * time.Minute"},
 		{"docs/operate.md", "A mail server is tried again every 15 minutes", "watcher/supervise.go", "maxRetryWait   = 15 * time.Minute"},
-		{"docs/codes.md", "| `proof` | Mail that rang in the last 7 days", "push/proof.go", "counts = 7"},
+		{"docs/codes.md", "| `heartbeat` | Mail that rang in the last 7 days", "push/heartbeat.go", "counts = 7"},
 		{"docs/install.md", "it does not answer within 5 s", "cmd/idlepush/healthcheck.go", "healthWait = 5 * time.Second"},
 		{"docs/install.md", "The image uses it", "cmd/idlepush/Dockerfile", `CMD ["/idlepush", "healthcheck"]`},
 		{"docs/settings.md", "by default backups are without the key. At least 10 characters", "cmd/idlepush/backup.go", "minPassphrase = 10"},

@@ -15,7 +15,7 @@ var EveryLevel = []idlepush.Level{idlepush.LevelWake, idlepush.LevelSender, idle
 
 // EveryKind holds every kind of notification.
 var EveryKind = []idlepush.Kind{idlepush.KindMail, idlepush.KindSummary, idlepush.KindClear,
-	idlepush.KindAttention, idlepush.KindTest, ring.KindProof}
+	idlepush.KindAttention, idlepush.KindTest, ring.KindHeartbeat}
 
 // Sentences has the code of Saying.
 var Sentences = codes.Join([]codes.Entry{{Code: "imap_password", Text: "{text}"}})
@@ -38,7 +38,7 @@ func Planted(kind idlepush.Kind) idlepush.Notification {
 		n.Count = 12
 	case idlepush.KindClear:
 		n.Clear = []string{registry.StableID("family", "INBOX", 1, 2), registry.StableID("family", "INBOX", 1, 3)}
-	case ring.KindProof:
+	case ring.KindHeartbeat:
 		n.Reason = Saying("Mail of the last day: 12.")
 	case idlepush.KindAttention:
 		n.Reason = Saying("ann@example.org: the server refuses the password. Enter it again.")

@@ -69,10 +69,10 @@ type mute struct {
 }
 
 type DeviceWishes struct {
-	Revision uint64              `json:",omitempty"`
-	Quiet    quiet               `json:",omitzero"`
-	Folders  map[string][]string `json:",omitempty"`
-	Proof    proof               `json:",omitzero"`
+	Revision  uint64              `json:",omitempty"`
+	Quiet     quiet               `json:",omitzero"`
+	Folders   map[string][]string `json:",omitempty"`
+	Heartbeat heartbeat           `json:",omitzero"`
 
 	QuietSince   uint64 `json:",omitempty"`
 	FoldersSince uint64 `json:",omitempty"`
@@ -86,7 +86,7 @@ type quiet struct {
 	Attention bool    `json:",omitempty"`
 }
 
-type proof struct {
+type heartbeat struct {
 	Every string `json:",omitempty"`
 	At    int    `json:",omitempty"`
 	Zone  string `json:",omitempty"`

@@ -75,8 +75,8 @@ export function title(item) {
 		return item.code === "old" ? texts.olderMails(item.count, item.folder) : item.code === "excess" ? texts.moreMails(item.count) : texts.summary(item.count);
 	case "attention":
 		return texts.attentionKind;
-	case "proof":
-		return texts.proofKind;
+	case "heartbeat":
+		return texts.heartbeatKind;
 	case "clear":
 		return texts.clearKind;
 	}

@@ -4,7 +4,7 @@ import { reason } from "../reason.js";
 import { repairDevice, stopRinging, thisDevice } from "../ring.js";
 import { go } from "../session.js";
 import { wishesOfDevice } from "../wishes.js";
-import { lineOfProof } from "./line.js";
+import { heartbeatForm } from "./heartbeat.js";
 import { foldersHere, quietHours } from "./quiet.js";
 import { deviceChain, deviceState } from "./state.js";
 
@@ -25,7 +25,7 @@ export async function device(id, part) {
 		quietHours(it, wishes, mailboxes.filter(({ id }) => it.accounts?.includes(id) ?? true), isHere),
 		settings(it, path, mailboxes, isHere),
 		foldersHere(it, wishes, mailboxes),
-		lineOfProof(it, wishes),
+		heartbeatForm(it, wishes),
 		preview(path),
 		el("div", { class: "buttons" }, button(isHere ? texts.removeHere : texts.removeDevice, async () => {
 			if (!await confirmed(isHere ? texts.removeHere + "?" : texts.removeDeviceSure(it.name), texts.remove, texts.cancel)) {

@@ -12,19 +12,19 @@ import (
 	"idlepush/ring"
 )
 
-func TestProofDue(t *testing.T) {
+func TestHeartbeatDue(t *testing.T) {
 	t.Parallel()
-	daily := ring.Proof{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"}
-	weekly := ring.Proof{Every: ring.EveryWeek, At: 8 * 60, Zone: "Europe/Berlin"}
-	night := ring.Proof{Every: ring.EveryDay, At: 2*60 + 30, Zone: "Europe/Berlin"}
+	daily := ring.Heartbeat{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"}
+	weekly := ring.Heartbeat{Every: ring.EveryWeek, At: 8 * 60, Zone: "Europe/Berlin"}
+	night := ring.Heartbeat{Every: ring.EveryDay, At: 2*60 + 30, Zone: "Europe/Berlin"}
 	for name, c := range map[string]struct {
-		wish ring.Proof
+		wish ring.Heartbeat
 		now  string
 		day  string // empty: none is due
 		from string
 	}{
-		"never":                          {ring.Proof{}, "2026-11-30T08:00:00Z", "", ""},
-		"a zone that is not known":       {ring.Proof{Every: ring.EveryDay, Zone: "No/Where"}, "2026-11-30T08:00:00Z", "", ""},
+		"never":                          {ring.Heartbeat{}, "2026-11-30T08:00:00Z", "", ""},
+		"a zone that is not known":       {ring.Heartbeat{Every: ring.EveryDay, Zone: "No/Where"}, "2026-11-30T08:00:00Z", "", ""},
 		"at its time":                    {daily, "2026-11-30T07:00:00Z", "2026-11-30", "2026-11-29T07:00:00Z"},
 		"a moment before, for yesterday": {daily, "2026-11-30T06:59:59Z", "2026-11-29", "2026-11-28T07:00:00Z"},
 		"on Monday, for a week":          {weekly, "2026-11-30T07:00:00Z", "2026-11-30", "2026-11-23T07:00:00Z"},
@@ -40,21 +40,21 @@ func TestProofDue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		day, since, due := proofDue(c.wish, now)
+		day, since, due := heartbeatDue(c.wish, now)
 		if due != (c.day != "") || due && (day != c.day || since.UTC().Format(time.RFC3339) != c.from) {
 			t.Errorf("%s: it is due %v, for %s from %s, want for %q from %q", name, due, day, since.UTC().Format(time.RFC3339), c.day, c.from)
 		}
 	}
 }
 
-// TestProof has a phone show that all works, over restarts and quiet hours.
-func TestProof(t *testing.T) {
+// TestHeartbeat has a phone show heartbeats, over restarts and quiet hours.
+func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
 		daily, quiet, never := h.phone("daily"), h.phone("quiet"), h.phone("never")
-		h.wantProof(daily, ring.Proof{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"})
-		h.wantProof(quiet, ring.Proof{Every: ring.EveryWeek, At: 6 * 60, Zone: "Europe/Berlin"})
+		h.wantHeartbeat(daily, ring.Heartbeat{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"})
+		h.wantHeartbeat(quiet, ring.Heartbeat{Every: ring.EveryWeek, At: 6 * 60, Zone: "Europe/Berlin"})
 		h.hush(quiet, everyNight)
 		untilClock(t, "2000-01-02 12:00") // a Sunday
 		stop := h.run()
@@ -64,33 +64,33 @@ func TestProof(t *testing.T) {
 		stop()
 		h.run()
 		untilClock(t, "2000-01-04 12:00")
-		h.wantRang(daily, "02 12:00 proof", "02 12:01 mail a@example.org", "03 08:00 proof", "04 08:00 proof")
-		h.wantRang(quiet, "02 12:01 mail a@example.org", "03 07:00 proof")
+		h.wantRang(daily, "02 12:00 heartbeat", "02 12:01 mail a@example.org", "03 08:00 heartbeat", "04 08:00 heartbeat")
+		h.wantRang(quiet, "02 12:01 mail a@example.org", "03 07:00 heartbeat")
 		h.wantRang(never, "02 12:01 mail a@example.org")
 		var bodies []string
 		for _, p := range h.sends() {
-			if p.message.Kind == ring.KindProof {
+			if p.message.Kind == ring.KindHeartbeat {
 				bodies = append(bodies, p.message.Body)
 			}
 		}
 		want := "Mail that rang in the last day: 1, on 3 of your devices. Slowest: 0.0 s. Lost: 0."
 		if !slices.Contains(bodies, want) {
-			t.Errorf("the lines say %q, want %q", bodies, want)
+			t.Errorf("the heartbeats say %q, want %q", bodies, want)
 		}
 	})
 }
 
-// TestProofFails: the log names what fails, and it is tried again.
-func TestProofFails(t *testing.T) {
+// TestHeartbeatFails: the log names what fails, and it is tried again.
+func TestHeartbeatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
 		daily := h.phone("daily")
-		h.wantProof(daily, ring.Proof{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"})
+		h.wantHeartbeat(daily, ring.Heartbeat{Every: ring.EveryDay, At: 8 * 60, Zone: "Europe/Berlin"})
 		untilClock(t, "2000-01-02 07:30")
 		var fails atomic.Bool
 		fails.Store(true)
-		h.fails = func(int64) bool { return fails.Load() && within("Outbox.RingProof") }
+		h.fails = func(int64) bool { return fails.Load() && within("Outbox.RingHeartbeat") }
 		h.run()
 		untilClock(t, "2000-01-02 08:10")
 		text := h.lines.String()
@@ -105,14 +105,14 @@ func TestProofFails(t *testing.T) {
 	})
 }
 
-// wantProof sets when a device shows that all works.
-func (h *harness) wantProof(d idlepush.Device, p ring.Proof) {
+// wantHeartbeat sets when a device shows heartbeats.
+func (h *harness) wantHeartbeat(d idlepush.Device, p ring.Heartbeat) {
 	h.Helper()
 	w, err := h.store.Devices.Wishes(d.ID)
 	if err != nil {
 		h.Fatal(err)
 	}
-	w.Proof = p
+	w.Heartbeat = p
 	if _, err := h.store.Devices.SetWishes(d.ID, w, h.clock.Now()); err != nil {
 		h.Fatal(err)
 	}

@@ -12,20 +12,20 @@ import (
 	"idlepush/ring"
 )
 
-// codeProof is what a line of proof says. The case is how often there is one.
-const codeProof codes.Code = "proof"
+// codeHeartbeat is what a heartbeat says. The case is how often there is one.
+const codeHeartbeat codes.Code = "heartbeat"
 
-// ProofWishes returns, by the ids of devices, which of them show a line of proof, and when.
-func (o Outbox) ProofWishes() (list map[string]ring.Proof, err error) {
-	list = make(map[string]ring.Proof)
+// Heartbeats returns, by the ids of devices, which of them show heartbeats, and when.
+func (o Outbox) Heartbeats() (list map[string]ring.Heartbeat, err error) {
+	list = make(map[string]ring.Heartbeat)
 	err = o.db.View(func(tx *table.Tx) error {
 		rows, err := deviceWishes.First(tx, table.Range{}, table.NoLimit)
 		for _, row := range rows {
 			var w ring.DeviceWishes
 			if failed := deviceWishes.Place(tx, row.Key).Open(row.Value.Sealed, &w); failed != nil {
 				err = errors.Join(err, failed)
-			} else if w.Proof.Every != "" {
-				list[string(row.Key.device)] = w.Proof
+			} else if w.Heartbeat.Every != "" {
+				list[string(row.Key.device)] = w.Heartbeat
 			}
 		}
 		return err
@@ -33,25 +33,25 @@ func (o Outbox) ProofWishes() (list map[string]ring.Proof, err error) {
 	return list, err
 }
 
-// RingProof queues a line of proof for the device, which counts what its user's devices were told
-// from since on. For a day there is one line: if it is there already, nothing happens. It returns
+// RingHeartbeat queues a heartbeat for the device, which counts what its user's devices were told
+// from since on. For a day there is one: if it is there already, nothing happens. It returns
 // ErrNotFound if there is no such device.
-func (o Outbox) RingProof(device string, every ring.Every, day string, since, now time.Time) error {
-	stable := stableID(ring.KindProof, device, day)
+func (o Outbox) RingHeartbeat(device string, every ring.Every, day string, since, now time.Time) error {
+	stable := stableID(ring.KindHeartbeat, device, day)
 	var n idlepush.Notification
 	err := o.db.View(func(tx *table.Tx) error {
 		at, err := deviceRowOf(tx, id(device))
 		if err != nil {
 			return err
 		}
-		n = idlepush.Notification{ID: stable, Kind: ring.KindProof, User: string(at.Key.user), At: now}
+		n = idlepush.Notification{ID: stable, Kind: ring.KindHeartbeat, User: string(at.Key.user), At: now}
 		n.Expires = now.Add(n.Kind.Lifetime())
 		if _, found, err := byStableID.Row(tx, stableKey{at.Key.user, stable}); err != nil || found {
 			n.ID = ""
 			return err
 		}
-		l, err := lineOf(tx, at.Key.user, since, now)
-		n.Reason = l.reason(every)
+		t, err := tallyOf(tx, at.Key.user, since, now)
+		n.Reason = t.reason(every)
 		return err
 	})
 	if err != nil || n.ID == "" {
@@ -66,55 +66,55 @@ func (o Outbox) RingProof(device string, every ring.Every, day string, since, no
 	})
 }
 
-// line is what the devices of a user were told.
-type line struct {
+// tally is what the devices of a user were told.
+type tally struct {
 	mails   int
 	devices map[id]bool
 	slowest time.Duration // from when a mail was found until it was accepted, without holds
 	lost    int           // mails that expired or were refused, though nothing held them back
 }
 
-func (l line) reason(every ring.Every) idlepush.Reason {
-	return idlepush.Reason{Code: codeProof, Params: map[string]string{codes.Case: string(every), "count": strconv.Itoa(l.mails), "devices": strconv.Itoa(len(l.devices)),
-		"slowest": fmt.Sprintf("%.1f", l.slowest.Seconds()), "lost": strconv.Itoa(l.lost)}}
+func (t tally) reason(every ring.Every) idlepush.Reason {
+	return idlepush.Reason{Code: codeHeartbeat, Params: map[string]string{codes.Case: string(every), "count": strconv.Itoa(t.mails), "devices": strconv.Itoa(len(t.devices)),
+		"slowest": fmt.Sprintf("%.1f", t.slowest.Seconds()), "lost": strconv.Itoa(t.lost)}}
 }
 
-// lineOf reads all that the user was told of since then.
-func lineOf(tx *table.Tx, user id, since, now time.Time) (l line, err error) {
-	l.devices = make(map[id]bool)
+// tallyOf reads all that the user was told of since then.
+func tallyOf(tx *table.Tx, user id, since, now time.Time) (t tally, err error) {
+	t.devices = make(map[id]bool)
 	own := make(map[id]bool)
 	keys, err := devices.Keys(tx, table.Under(user), table.NoLimit)
 	if err != nil {
-		return l, err
+		return t, err
 	}
 	for _, k := range keys {
 		own[k.device] = true
 	}
 	scopes, err := scopesOf(tx, string(user))
 	if err != nil {
-		return l, err
+		return t, err
 	}
 	for _, scope := range scopes {
 		from := notificationKey{scope.id, max(scope.since+1, uint64(since.UnixNano()))}
 		rows, err := notifications.First(tx, table.Under(scope.id).From(from), table.NoLimit)
 		if err != nil {
-			return l, err
+			return t, err
 		}
 		for _, row := range rows {
 			if !row.Value.Kind.IsOfMail() {
 				continue
 			}
-			if err := l.add(tx, row, own, now); err != nil {
-				return l, err
+			if err := t.add(tx, row, own, now); err != nil {
+				return t, err
 			}
 		}
 	}
-	return l, nil
+	return t, nil
 }
 
 // add counts a notification by its deliveries to these devices. Of a summary only mail counts that
 // has no deliveries of its own.
-func (l *line) add(tx *table.Tx, n table.Row[notificationKey, notificationRow], own map[id]bool, now time.Time) error {
+func (t *tally) add(tx *table.Tx, n table.Row[notificationKey, notificationRow], own map[id]bool, now time.Time) error {
 	list, err := deliveries.First(tx, table.Under(deliveryPrefix(n.Key)), table.NoLimit)
 	if err != nil {
 		return err
@@ -127,9 +127,9 @@ func (l *line) add(tx *table.Tx, n table.Row[notificationKey, notificationRow], 
 		row := d.Value.effective(now, true)
 		switch row.State {
 		case idlepush.DeliveryDelivered:
-			told, l.devices[d.Key.device] = true, true
+			told, t.devices[d.Key.device] = true, true
 			if n.Value.Kind == idlepush.KindMail && (row.Decision == nil || row.Decision.Waited == nil) {
-				l.slowest = max(l.slowest, row.At.Sub(n.Value.At))
+				t.slowest = max(t.slowest, row.At.Sub(n.Value.At))
 			}
 		case idlepush.DeliveryCombined:
 			told = true
@@ -139,12 +139,12 @@ func (l *line) add(tx *table.Tx, n table.Row[notificationKey, notificationRow], 
 	}
 	switch {
 	case n.Value.Kind == idlepush.KindMail && told:
-		l.mails++
+		t.mails++
 	case n.Value.Code != "" && told:
-		l.mails += n.Value.Count
+		t.mails += n.Value.Count
 	}
 	if lost {
-		l.lost += max(1, n.Value.Count)
+		t.lost += max(1, n.Value.Count)
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ func TestNumbersOfTheDocs(t *testing.T) {
 			{"left three pushes or more unanswered", unconfirmedPushes, 3},
 			{"the first of them for 24 hours", unconfirmedFor, 24 * time.Hour},
 		},
-		"api.md": {{"by `trips` the median of the last 7 days", medianOf, 7 * 24 * time.Hour}},
+		"phones.md": {{"three notifications or more unanswered for 24 hours", unconfirmedPushes, 3}},
+		"api.md":    {{"by `trips` the median of the last 7 days", medianOf, 7 * 24 * time.Hour}},
 		"architecture.md": {
 			{"has left pushes unanswered for a day", unconfirmedFor, 24 * time.Hour},
 			{"how long the last 100 pushes took", MaxTrips, 100},

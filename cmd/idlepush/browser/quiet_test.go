@@ -176,3 +176,46 @@ func revision(t *testing.T, p *browsertest.Page, device string) (n int) {
 	callAPI(t, p, "GET", "/devices/"+device+"/wishes", nil, &wishes)
 	return wishes.Revision
 }
+
+// TestHeartbeat saves in the view of a device when it shows that all is well.
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	s, p := openFurnished(t, browsertest.Chromium(t))
+	id := s.ids(t, "/devices")[0]
+	stored := func() (of struct{ Heartbeat object }) {
+		callAPI(t, p, "GET", "/devices/"+id+"/wishes", nil, &of)
+		return of
+	}
+	save := func(every, at string) {
+		t.Helper()
+		p.Eval(t, nil, `(every, at) => {
+			const f = document.querySelector("#heartbeat form");
+			f.elements.every.value = every;
+			f.elements.every.dispatchEvent(new Event("change", { bubbles: true }));
+			f.elements.at.value = at;
+		}`, every, at)
+		checkLayout(t, p)
+		p.Click(t, "css:#heartbeat button")
+		p.WaitText(t, "Saved.")
+	}
+	s.openView(t, p, "device/"+id, "A sign that all is well")
+	if got := stored(); got.Heartbeat != nil {
+		t.Errorf("nobody has asked for %v", got)
+	}
+	p.Wait(t, "no time is asked for", `() => !page.shown(document.querySelector("#heartbeat [name=at]"))`)
+	save("week", "07:30")
+	var zone string
+	p.Eval(t, &zone, `() => Intl.DateTimeFormat().resolvedOptions().timeZone`)
+	if got, want := stored().Heartbeat, (object{"every": "week", "at": "07:30", "zone": zone}); !reflect.DeepEqual(got, want) {
+		t.Errorf("stored is %v, want %v", got, want)
+	}
+	p.Reload(t)
+	p.Wait(t, "the form has what was saved", `() => {
+		const f = document.querySelector("#heartbeat form");
+		return f && f.elements.every.value === "week" && f.elements.at.value === "07:30" && page.shown(f.elements.at);
+	}`)
+	save("never", "07:30")
+	if got := stored(); got.Heartbeat != nil {
+		t.Errorf("after it was ended, stored is %v", got)
+	}
+}

@@ -18,10 +18,48 @@ import (
 // here, is the process's.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	out, err := child(t, "fill the disk", t.TempDir()).Output()
-	if err != nil || !strings.HasSuffix(string(out), "done\n") {
-		t.Errorf("%v: %s", err, out)
+	for _, role := range []string{"fill the disk", "start on a full disk"} {
+		out, err := child(t, role, t.TempDir()).Output()
+		if err != nil || !strings.HasSuffix(string(out), "done\n") {
+			t.Errorf("%s: %v: %s", role, err, out)
+		}
 	}
+}
+
+// startOnFullDisk opens a store that was closed in order while nothing can be written: it is there,
+// says so, and sends nothing until there is room.
+func startOnFullDisk(dir string) error {
+	s, _, a, d, err := furnishOne(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := recordTen(s, a); err != nil {
+		return err
+	}
+	if err := errors.Join(s.Close(), spaceEnds(4096)); err != nil {
+		return err
+	}
+	if s, err = Open(dir, Options{}); err != nil {
+		return fmt.Errorf("with a full disk: %w", err)
+	}
+	if _, ok, err := s.Outbox.Next(d.ID, dawn); ok || err == nil || s.Ready() == nil {
+		return fmt.Errorf("with a full disk something is sent: %v, %w, or it is ready: %w", ok, err, s.Ready())
+	}
+	if err := spaceEnds(0); err != nil {
+		return err
+	}
+	s.Retry(dawn)
+	if _, ok, err := s.Outbox.Next(d.ID, dawn); !ok || err != nil || s.Ready() != nil {
+		return fmt.Errorf("once there is room nothing is sent: %w, or it is not ready: %w", err, s.Ready())
+	}
+	err = s.db.View(func(tx *table.Tx) error {
+		if marked, err := metas.Has(tx, metaUnsettled); err != nil || marked {
+			return fmt.Errorf("the mark of the run before is there: %w", err)
+		}
+		return nil
+	})
+	fmt.Println("done")
+	return errors.Join(err, s.Close())
 }
 
 // spaceEnds lets no file grow or be written past size; 0 takes the limit away.
@@ -36,20 +74,24 @@ func spaceEnds(size uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l)
 }
 
+// furnishOne makes a store with a person, a mailbox and a device.
+func furnishOne(dir string) (s *Store, u idlepush.User, a idlepush.Account, d idlepush.Device, err error) {
+	if s, err = Open(dir, Options{}); err != nil {
+		return s, u, a, d, err
+	}
+	u = idlepush.User{ID: newID(), Name: "ann"}
+	if err = s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, password{}) }); err != nil {
+		return s, u, a, d, err
+	}
+	if a, _, err = s.Accounts.Add(idlepush.Account{Owner: u.ID, Host: "h", Folders: []string{"INBOX"}, Enabled: true}, "", dawn); err != nil {
+		return s, u, a, d, err
+	}
+	d, _, err = s.Devices.Register(idlepush.Device{User: u.ID, Transport: FCM, Lane: "fcm", Address: "token", Content: idlepush.LevelPreview}, "", dawn)
+	return s, u, a, d, err
+}
+
 func fillTheDisk(dir string) error {
-	s, err := Open(dir, Options{})
-	if err != nil {
-		return err
-	}
-	u := idlepush.User{ID: newID(), Name: "ann"}
-	if err := s.db.Update(func(tx *table.Tx) error { return addUser(tx, u, password{}) }); err != nil {
-		return err
-	}
-	a, _, err := s.Accounts.Add(idlepush.Account{Owner: u.ID, Host: "h", Folders: []string{"INBOX"}, Enabled: true}, "", dawn)
-	if err != nil {
-		return err
-	}
-	d, _, err := s.Devices.Register(idlepush.Device{User: u.ID, Transport: FCM, Lane: "fcm", Address: "token", Content: idlepush.LevelPreview}, "", dawn)
+	s, u, a, d, err := furnishOne(dir)
 	if err != nil {
 		return err
 	}

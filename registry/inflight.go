@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"idlepush/registry/table"
 )
@@ -15,10 +16,12 @@ type inFlight struct {
 	devices map[id]pushes
 	ending  map[*queueSet][]deliveryKey // what running transactions take from queues
 	before  map[id][]uint64             // sequences that an earlier run may have sent; not guarded
+	marked  atomic.Bool                 // the store has the mark of an earlier run; see endRun
 }
 
 // beginRun finds out what an earlier run may have sent without writing the outcome: the first eight
-// of each subqueue, unless that run has ended in order. Held deliveries are never sent.
+// of each subqueue, unless that run has ended in order. Held deliveries are never sent. A disk that is
+// full does not keep the run from beginning: Ready has the error then.
 func (c *core) beginRun() error {
 	inOrder := false
 	err := c.db.View(func(tx *table.Tx) (err error) {
@@ -38,7 +41,22 @@ func (c *core) beginRun() error {
 	if err != nil || !inOrder {
 		return err
 	}
-	return c.db.Update(func(tx *table.Tx) error { return metas.Delete(tx, metaUnsettled) })
+	c.inFlight.marked.Store(true)
+	if err = c.unmark(); errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	return nil
+}
+
+// unmark removes the mark of an earlier run, which would be taken for one of this run. Before that
+// nothing may be sent.
+func (c *core) unmark() error {
+	if !c.inFlight.marked.Load() {
+		return nil
+	}
+	err := c.db.Update(func(tx *table.Tx) error { return metas.Delete(tx, metaUnsettled) })
+	c.inFlight.marked.Store(err != nil)
+	return err
 }
 
 // firstWaiting returns the sequences of the first eight that wait in each subqueue, but not those

@@ -25,6 +25,7 @@ var roles = map[string]func(dir string) error{
 	"record until killed":  recordUntilKilled,
 	"hold the store":       holdTheStore,
 	"fill the disk":        fillTheDisk,
+	"start on a full disk": startOnFullDisk,
 	"open too many files":  openTooMany,
 	"upgrade until killed": upgradeUntilKilled,
 	"upgrade a full disk":  upgradeFullDisk,

@@ -18,6 +18,9 @@ import (
 // expired, or removed if the account or the device's right to it is gone. It returns ErrNotFound if
 // there is no such device.
 func (o Outbox) Next(device string, now time.Time) (w Work, ok bool, err error) {
+	if err := o.unmark(); err != nil {
+		return Work{}, false, err
+	}
 	for {
 		var stale bool
 		w, ok, stale, err = o.next(id(device), nil, now)

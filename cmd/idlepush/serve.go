@@ -142,6 +142,9 @@ func logStart(store *registry.Store, s settings, addr net.Addr, log *slog.Logger
 	if err != nil {
 		return err
 	}
+	if err := store.Ready(); err != nil {
+		log.Error("nothing can be written, so nothing rings until it can: make room on the disk of the data folder", "err", err)
+	}
 	log.Info("idlepush is running", "version", version(), "address", addr.String(), "data", data)
 	for _, w := range store.Warnings() {
 		log.Warn("the data folder needs an admin", "code", w.Code, "reason", allCodes().Sentence(w.Code, w.Params))

@@ -15,7 +15,7 @@ func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 		for _, user := range h.Admins {
 			t := registry.Trouble{User: user, About: string(diskLow), Reason: idlepush.Reason{Code: diskLow}}
 			for _, d := range h.Devices {
-				if d.User == user {
+				if d.User == user && works(d, now) {
 					t.Devices = append(t.Devices, d.ID)
 				}
 			}
@@ -24,29 +24,28 @@ func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 	}
 	for _, l := range h.Lanes {
 		for _, user := range h.usersOf(l) {
-			if t, others := h.laneTrouble(l, user, now); others {
-				list = append(list, t)
-			}
+			list = append(list, h.laneTrouble(l, user, now))
 		}
 	}
 	return list
 }
 
-// laneTrouble is what the user is told of a paused lane, and whether another lane of theirs works.
-// If none does, it is rather the network, and the user would be told of that only once it is over.
-// So the user is told on devices whose lane has worked for as long as the other may not.
-func (h House) laneTrouble(l registry.Lane, user string, now time.Time) (t registry.Trouble, others bool) {
+// laneTrouble returns what the user is told of a paused lane. On a device of that lane it would ring
+// once it is over, and on all devices if the network is down. So it rings on devices whose lane has
+// worked for as long as the other may be paused.
+func (h House) laneTrouble(l registry.Lane, user string, now time.Time) registry.Trouble {
 	r := laneDown(l)
-	t = registry.Trouble{User: user, About: string(r.Code) + " " + l.Name, Reason: r}
+	t := registry.Trouble{User: user, About: string(r.Code) + " " + l.Name, Reason: r}
 	long := func(since time.Time) bool { return now.Sub(latest(since, h.Awake)) >= TellAfter }
 	for _, d := range h.Devices {
-		if d.User != user || h.isPaused(d.Lane) {
-			continue
-		}
-		others = true
-		if long(l.Since) && long(h.Paused[d.Lane]) {
+		if d.User == user && works(d, now) && !h.isPaused(d.Lane) && long(l.Since) && long(h.Paused[d.Lane]) {
 			t.Devices = append(t.Devices, d.ID)
 		}
 	}
-	return t, others
+	return t
+}
+
+// works reports whether pushes have reached the device of late, as far as that is known.
+func works(d idlepush.Device, now time.Time) bool {
+	return d.ShownStatus(now).State == idlepush.StateProven && d.Status.Failures == 0
 }

@@ -82,7 +82,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			d.Log.Error("cannot decide on old or very much mail, or withdraw what is over; trying again", "err", err, "attempt", deciding.failed)
 		}
 		if err := beats.look(now); err != nil {
-			d.Log.Error("cannot queue a push that shows that all works; trying again in a minute", "err", err)
+			d.Log.Error("cannot queue a heartbeat; trying again in a minute", "err", err)
 		}
 		queues, err := d.Store.Due(now, inFlight.room, inFlight.queues)
 		ready, next := split(queues, now)

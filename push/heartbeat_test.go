@@ -94,7 +94,7 @@ func TestHeartbeatFails(t *testing.T) {
 		h.run()
 		untilClock(t, "2000-01-02 08:10")
 		text := h.lines.String()
-		if !strings.Contains(text, "cannot queue a push that shows that all works") || strings.Contains(text, "cannot decide") {
+		if !strings.Contains(text, "cannot queue a heartbeat") || strings.Contains(text, "cannot decide") {
 			t.Errorf("the log is\n%s", text)
 		}
 		fails.Store(false)

@@ -118,7 +118,7 @@ func (c Chain) AfterPush(now time.Time) Chain {
 // but none from before the clock was set back.
 func (c Chain) AfterReceipt(r Receipt, now time.Time) Chain {
 	last := func(a, b time.Time) time.Time {
-		if b.After(a) || a.After(now) && !b.IsZero() {
+		if !b.IsZero() && !b.After(now) && (b.After(a) || a.After(now)) {
 			return b
 		}
 		return a

@@ -100,6 +100,12 @@ func TestClockSetBack(t *testing.T) {
 			t.Errorf("it is %+v", got)
 		}
 	})
+	t.Run("what was reported before takes no place", func(t *testing.T) {
+		got := Chain{Receipt: Receipt{Received: early}}.AfterReceipt(Receipt{Received: ahead, Opened: noon}, noon)
+		if want := (Receipt{Received: early, Opened: noon}); got.Receipt != want {
+			t.Errorf("it is %+v", got)
+		}
+	})
 }
 
 func TestMedian(t *testing.T) {

@@ -109,6 +109,8 @@ func alter(t *testing.T, v reflect.Value) {
 		if v.Type().Elem().Kind() == reflect.String {
 			alter(t, v.Index(v.Len()-1)) // no key of an index is empty
 		}
+	case reflect.Map: // from string to string
+		v.Set(reflect.ValueOf(map[string]string{"added": "x"}))
 	case reflect.Array:
 		alter(t, v.Index(0))
 	case reflect.Struct:

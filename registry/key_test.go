@@ -66,7 +66,7 @@ func keyMissing(t *testing.T) {
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, dir, nil, key, "missing", "backup")
+	refused(t, dir, nil, key, "missing", "copy")
 	for _, bad := range []string{"", "not a key", string(text[:10])} {
 		putFile(t, key, []byte(bad))
 		if _, err := Open(dir, unsynced); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "backup") {

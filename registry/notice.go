@@ -113,19 +113,20 @@ func (row *userRow) endTold(stable string) { row.Over = append(slices.Clone(row.
 
 // Withdraw withdraws what users were told and is over, as other methods have noted. What does not
 // fit one transaction takes several. Changed receives when there is something to withdraw.
-func (o Outbox) Withdraw(now time.Time) error {
-	for {
+func (o Outbox) Withdraw(now time.Time) (err error) {
+	for within := (table.Range{}); ; {
 		var next []table.Row[id, userRow]
-		err := o.db.View(func(tx *table.Tx) (err error) {
-			next, err = usersOver.Rows(tx, table.Range{}, 1)
+		failed := o.db.View(func(tx *table.Tx) (err error) {
+			next, err = usersOver.Rows(tx, within, 1)
 			return err
 		})
-		if err != nil || len(next) == 0 {
-			return err
+		if failed != nil || len(next) == 0 {
+			return errors.Join(err, failed)
 		}
-		err = o.updateQueues(now, func(set *queueSet) error { return o.withdrawOver(set, next[0].Key) })
-		if err != nil {
-			return err
+		user := next[0].Key
+		if failed = o.updateQueues(now, func(set *queueSet) error { return o.withdrawOver(set, user) }); failed != nil {
+			err = errors.Join(err, failed) // damage at one user keeps nothing from the others
+			within = within.Past(user)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func checkExisting(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the store %s does not exist: name the data folder of the daemon", path)
+		return fmt.Errorf("the store %s does not exist: name the data folder of idlepush with --data", path)
 	case err != nil:
 		return explainOpen(path, err)
 	case !isOwn(info):

@@ -19,7 +19,7 @@ const (
 	// A delivery: the row and an index key are read and written, and the next delivery is found.
 	deliveryCost = 5
 	// An outcome, with its lane, and with the end of the device, which others learn.
-	settleCost = deliveryCost + 3 + tripCost + queueCost + removalCost + toldCost
+	settleCost = deliveryCost + 3 + tripCost + queueCost + removalCost + overCost + toldCost
 	// The row of a notification: it is read and written, with index keys.
 	rowCost = 8
 	// A notification: two ids are looked up, the sequence and the row are read and written, with

@@ -221,6 +221,11 @@ func (s *queueSet) clearShown(k deliveryKey, stable string) error {
 // or gives its owner a notice.
 func removeGoneDevice(set *queueSet, q *queue, cause idlepush.Reason) error {
 	d := q.device
+	if q.row.Chain.Told != "" { // perhaps in this transaction, and removeDevice reads the row
+		if err := queues.Put(set.tx, d.Key.device, q.row); err != nil {
+			return err
+		}
+	}
 	delete(set.list, d.Key.device)
 	if err := removeDevice(set.tx, d.Key); err != nil {
 		return err

@@ -38,9 +38,8 @@ func (s Users) SetTroubles(list []Trouble, now time.Time) error {
 		return err
 	})
 	for _, user := range changed {
-		if err == nil {
-			err = s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) { return set.setTroubles(user, of[user]) })
-		}
+		failed := s.updateQueuesInSteps(now, func(set *queueSet) (done bool, err error) { return set.setTroubles(user, of[user]) })
+		err = errors.Join(err, failed) // damage at one user keeps nothing from the others
 	}
 	return err
 }

@@ -135,16 +135,17 @@ func wantClear(t testing.TB, s *Store, d idlepush.Device, stable string, now tim
 	}
 }
 
-// stopReporting returns a phone that is unconfirmed since 25 hours after dawn.
-func stopReporting(t *testing.T, others int) reporter {
+// lastReported returns a phone that reported at dawn, and is unconfirmed with the next push from 25
+// hours after dawn on. early is the receipt by which it reported.
+func lastReported(t *testing.T, others int) (r reporter, early idlepush.Secret) {
 	t.Helper()
 	s := newStore(t)
 	ann := someone(t, s, "ann")
-	r := reporter{t: t, s: s, ann: ann, a: mailbox(t, s, ann, "ann@example.org"), d: phone(t, s, ann, "phone")}
+	r = reporter{t: t, s: s, ann: ann, a: mailbox(t, s, ann, "ann@example.org"), d: phone(t, s, ann, "phone")}
 	if others > 0 {
 		r.other = phone(t, s, ann, "other")
 	}
-	early := r.ring(dawn).Receipt
+	early = r.ring(dawn).Receipt
 	report(t, s, early, reportOf(dawn, dawn, time.Time{}, dawn), dawn)
 	for _, after := range []time.Duration{time.Hour, 2 * time.Hour, 25*time.Hour - 1} {
 		r.ring(at(after))
@@ -152,6 +153,36 @@ func stopReporting(t *testing.T, others int) reporter {
 	if list := r.told(at(25 * time.Hour)); len(list) > 0 {
 		t.Errorf("before a day has passed, there are %d notifications", len(list))
 	}
+	return r, early
+}
+
+// TestUnconfirmedAndGone has a push that makes a phone unconfirmed settled together with one that
+// finds it gone.
+func TestUnconfirmedAndGone(t *testing.T) {
+	t.Parallel()
+	r, _ := lastReported(t, 1)
+	now := at(25 * time.Hour)
+	arrive(t, r.s, r.a, 2, now)
+	w := first(t, r.s, r.d, now)
+	next, ok, err := r.s.Outbox.NextAfter(w, Outcome{Result: ResultDelivered}, now)
+	if err != nil || !ok {
+		t.Fatalf("nothing follows, %v", err)
+	}
+	end(t, r.s, next, Outcome{Result: ResultGone, Reason: because("fcm_gone", "It is over.")}, now)
+	if err := r.s.Outbox.Withdraw(now); err != nil {
+		t.Fatal(err)
+	}
+	if list := r.told(now); len(list) != 1 || list[0].Cleared.IsZero() {
+		t.Errorf("it is told by %+v", list)
+	}
+	checkRows(t, r.s)
+}
+
+// stopReporting returns a phone that is unconfirmed since 25 hours after dawn.
+func stopReporting(t *testing.T, others int) reporter {
+	t.Helper()
+	r, early := lastReported(t, others)
+	s, ann := r.s, r.ann
 	r.ring(at(25 * time.Hour))
 	r.ring(at(26 * time.Hour))
 	list := r.told(at(26 * time.Hour))

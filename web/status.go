@@ -85,6 +85,9 @@ func (h *accountHandlers) accountStatus(a idlepush.Account) (AccountStatus, erro
 
 func (h *deviceHandlers) deviceStatus(d idlepush.Device, lanes []registry.Lane, now time.Time) DeviceStatus {
 	d.Status = d.ShownStatus(now)
+	if d.Chain.Known(now).Accepted.IsZero() {
+		d.Status.Proof = time.Time{}
+	}
 	st := DeviceStatus{State: string(d.Status.State), CommonStatus: commonStatus(h.codes, d.Status), Failures: d.Status.Failures, NextTry: utc(d.Due)}
 	for _, l := range lanes {
 		if l.Name == d.Lane {

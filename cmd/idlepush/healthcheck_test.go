@@ -35,7 +35,7 @@ func TestAHeadlessServerIsSetUpByTheCommand(t *testing.T) {
 	if out, err := keepCommand(t, s, "", "healthcheck"); err == nil || !strings.Contains(out, "idlepush does not answer") {
 		t.Errorf("before the start: %v: %s", err, out)
 	}
-	if out, err := keepCommand(t, s, "", "setup-link"); err == nil || !strings.Contains(out, "start it, or name its folder by --data, and run this again") {
+	if out, err := keepCommand(t, s, "", "setup-link"); err == nil || !strings.Contains(out, "start it, or name its folder with --data, and run this again") {
 		t.Errorf("before the start: %v: %s", err, out)
 	}
 	s.Start(t)

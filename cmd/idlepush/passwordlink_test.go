@@ -122,7 +122,7 @@ func passwordLinkErrors(t *testing.T) {
 		want string
 	}{
 		"nobody of that name":             {[]string{"Carla", "--data", dir}, 1, `there is no person "Carla": use the name with which the person logs in`},
-		"no store":                        {[]string{"Ben", "--data", missing}, 1, "the store " + missing + "/idlepush.db does not exist: name the data folder of the daemon"},
+		"no store":                        {[]string{"Ben", "--data", missing}, 1, "the store " + missing + "/idlepush.db does not exist: name the data folder of idlepush with --data"},
 		"a daemon that cannot be reached": {[]string{"Ben", "--data", held}, 1, "its socket idlepush.sock is not there: stop idlepush, run this, and start it again"},
 		"the store of another user":       {[]string{"Ben", "--data", foreign}, 1, "belongs to another user: run this as that user"},
 		"no name":                         {[]string{"--data", dir}, 2, "want one name"},

@@ -105,8 +105,8 @@ func saysKey(o backup.Opened) string {
 	switch {
 	case !o.HasKey:
 		return "without its key"
-	case !o.ByOwnKey:
-		return "with its key; this check used the key of the data folder or of the setting. To try the passphrase, name an empty folder by --data"
+	case !o.KeyFromBackup:
+		return "with its key; this check used the key of the data folder or of the setting. To try the passphrase, name an empty folder with --data"
 	}
 	return "with its key, which the passphrase opens"
 }

@@ -85,7 +85,7 @@ func newBench(dir string, h hardship, between network, maxRing time.Duration, lo
 	s := b.standIns.settings()
 	s.data, s.allowMail = dir, netguard.At(listener.Addr())
 	b.open = func() (*core, error) {
-		store, err := registry.Open(dir, registry.Options{QuickHash: true, Full: b.disk.write})
+		store, err := registry.Open(dir, registry.Options{QuickHash: true, NoSync: between.dial != nil, Full: b.disk.write})
 		if err != nil {
 			return nil, err
 		}

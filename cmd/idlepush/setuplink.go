@@ -37,7 +37,7 @@ func runSetupLink(ctx context.Context, args []string, getenv func(string) string
 	var link string
 	err = askDaemon(ctx, s.data, "/setup-link", struct{}{}, &link)
 	if errors.Is(err, errNoDaemon) {
-		return fmt.Errorf("no idlepush runs with the data folder %s: start it, or name its folder by --data, and run this again", s.data)
+		return fmt.Errorf("no idlepush runs with the data folder %s: start it, or name its folder with --data, and run this again", s.data)
 	}
 	if err != nil {
 		return err

@@ -18,9 +18,9 @@ import (
 // Opened is a store that was made of a backup, and was read whole.
 type Opened struct {
 	About
-	ByOwnKey bool // with the key in the backup, by its passphrase
-	Rows     int
-	Warnings []idlepush.Reason // see registry.Store.Warnings
+	KeyFromBackup bool // it was opened with the key in the backup, by its passphrase
+	Rows          int
+	Warnings      []idlepush.Reason // see registry.Store.Warnings
 }
 
 // Keys are the sources of the key of the store in a backup.
@@ -82,7 +82,7 @@ func (k Keys) open(from io.Reader, work string, then func(*registry.Store) error
 	if err != nil {
 		return o, nil, fmt.Errorf("the backup cannot be used: %w", err)
 	}
-	o = Opened{About: u.About, ByOwnKey: isOwn, Warnings: store.Warnings()}
+	o = Opened{About: u.About, KeyFromBackup: isOwn, Warnings: store.Warnings()}
 	if o.Rows, err = store.ReadAll(); err == nil {
 		err = then(store)
 	}

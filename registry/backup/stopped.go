@@ -22,7 +22,7 @@ func (k Keys) WriteStopped(to io.Writer, program, passphrase string, now time.Ti
 	err = table.SnapshotOf(path, func(of table.Snapshot) error { return source{of, program, aged}.write(to, now) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the store %s does not exist: name the data folder of idlepush", path)
+		return fmt.Errorf("the store %s does not exist: name the data folder of idlepush with --data", path)
 	case errors.Is(err, table.ErrCorrupt):
 		return fmt.Errorf("the store %s: %w: restore it from an earlier backup", path, err)
 	}

@@ -96,7 +96,7 @@ func docsNumbers(t *testing.T) {
 		{"After one missed announcement it asks every 80 s", doubtInterval, 80 * time.Second},
 		{"After three its IDLE is no longer trusted", missesToDistrust, 3},
 		{"Mail that is found less than 65 s after it came does not count as missed", lateBy, 65 * time.Second},
-		{"or the disk is full:** it tries again after 5 minutes at most", storeWait, 5 * time.Minute},
+		{"as when the disk is full: idlepush tries again after 5 minutes at most", storeWait, 5 * time.Minute},
 		{"and is tried again within a minute", clockWait, time.Minute},
 		{"if the server does not answer within 30 s", timeout, 30 * time.Second},
 		{"after four fifths of its life, and at the latest a minute before its end", tokenSkew, time.Minute},

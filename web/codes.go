@@ -46,7 +46,7 @@ var Codes = []codes.Entry{
 	{Code: "last_way_in", Text: "This is your last way in. Add another passkey, or switch the log-in by password on, before you remove it."},
 	{Code: "proof_needed", Text: "Give your password again, or use a passkey: POST /proof. Log-in was more than 10 minutes ago, or it was by an invite."},
 	{Code: "own_password_first", Text: "An admin chose your password, and knows it. Choose another one first, on your page “You”: PATCH /me. Then log in with it."},
-	{Code: "wrong_setup_token", Text: "This is not the newest link for setting up idlepush. On its server, idlepush setup-link prints a new one."},
+	{Code: "wrong_setup_token", Text: "This is not the newest setup link. On the server of idlepush, the command idlepush setup-link prints a new one."},
 	{Code: "setup_done", Text: "This server has an admin already. Log in."},
 	{Code: "receipt_unknown", Text: "This is no receipt of this server. Do not send it again."},
 	{Code: "receipt_late", Text: "The notification that this reports on is no longer kept. Do not send it again."},

@@ -330,7 +330,8 @@ func (m *recentMail) rank() int {
 }
 
 // markFirst finds the first mail of each sender among the mails that the store does not know. A
-// sender whom the store knows wrote before, unless a later mail of theirs was the first that it saw.
+// sender whom the store knows wrote before, unless a later mail of theirs was the first that it
+// saw.
 func (l lookback) markFirst(list []*recentMail) error {
 	later := make(map[string]bool)
 	for _, m := range list {

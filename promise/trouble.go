@@ -30,9 +30,9 @@ func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 	return list
 }
 
-// laneTrouble returns what the user is told of a paused lane. On a device of that lane it would ring
-// once it is over, and on all devices if the network is down. So it rings on devices whose lane has
-// worked for as long as the other may be paused.
+// laneTrouble returns what the user is told of a paused lane. On a device of that lane it would
+// ring once it is over, and on all devices if the network is down. So it rings on devices whose
+// lane has worked for as long as the other may be paused.
 func (h House) laneTrouble(l registry.Lane, user string, now time.Time) registry.Trouble {
 	r := laneDown(l)
 	t := registry.Trouble{User: user, About: string(r.Code) + " " + l.Name, Reason: r}

@@ -11,7 +11,7 @@ import (
 // Times of heartbeats.
 const (
 	heartbeatLook = time.Minute    // between two looks at who wants one
-	heartbeatLate = 24 * time.Hour // after which one is left out: its notification would have expired
+	heartbeatLate = 24 * time.Hour // from then on it is left out: it would have expired
 )
 
 // heartbeats has those ring that devices want to show.

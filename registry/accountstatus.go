@@ -32,8 +32,8 @@ func (m Mail) SetState(seen idlepush.Account, st idlepush.Status) error {
 	return m.updateQueuesInSteps(st.Since, func(set *queueSet) (done bool, err error) { return m.setState(set, seen, st) })
 }
 
-// TryAgain has an account tried again whose session has ended for good, because its login works now.
-// It reports whether the session had ended.
+// TryAgain has an account tried again whose session has ended for good, because its login works
+// now. It reports whether the session had ended.
 //
 // TryAgain returns ErrStale as SetState does.
 func (m Mail) TryAgain(seen idlepush.Account, now time.Time) (ended bool, err error) {

@@ -20,8 +20,8 @@ type inFlight struct {
 }
 
 // beginRun finds out what an earlier run may have sent without writing the outcome: the first eight
-// of each subqueue, unless that run has ended in order. Held deliveries are never sent. A disk that is
-// full does not keep the run from beginning: Ready has the error then.
+// of each subqueue, unless that run has ended in order. Held deliveries are never sent. A disk that
+// is full does not keep the run from beginning: Ready has the error then.
 func (c *core) beginRun() error {
 	inOrder := false
 	err := c.db.View(func(tx *table.Tx) (err error) {

@@ -16,8 +16,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// TestRestoreOfAnOlderFormat: a backup of an older idlepush is brought to the newest format, and the
-// older idlepush still restores the same file.
+// TestRestoreOfAnOlderFormat: a backup of an older idlepush is brought to the newest format, and
+// the older idlepush still restores the same file.
 func TestRestoreOfAnOlderFormat(t *testing.T) {
 	dir, before := registry.OldStore(t)
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)

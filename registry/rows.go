@@ -209,8 +209,8 @@ type userRow struct {
 	// it.
 	Era      uint64
 	Notices  []noticeRow       `json:",omitempty"` // oldest first
-	Over     []string          `json:",omitempty"` // stable ids of what the user was told and is over; see Withdraw
-	Troubles map[string]string `json:",omitempty"` // that the user was told of: the stable ids, by Trouble.About
+	Over     []string          `json:",omitempty"` // stable ids of notifications that Withdraw ends
+	Troubles map[string]string `json:",omitempty"` // stable ids of attentions, by Trouble.About
 	Browsers []digest          `json:",omitempty"` // SHA-256 of their secrets; the latest last
 
 	Passkeys     []passkeyRow `json:",omitempty"` // oldest first

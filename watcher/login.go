@@ -31,11 +31,11 @@ type Dialer struct {
 	// there are none.
 	Client func(provider string) (oauth.Client, bool)
 
-	// Dial takes the place of DNS and network, for tests. Permit is not asked then. Nil: it does not.
+	// Dial, if not nil, replaces DNS and network in tests. It does not ask Permit.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 
-	resolve  func(ctx context.Context, host string) ([]netip.Addr, error) // in tests: the DNS, if there is Dial
-	families *wire.Families                                               // the pool's; nil: none are known
+	resolve  func(ctx context.Context, host string) ([]netip.Addr, error) // in tests: the DNS
+	families *wire.Families                                               // of the pool, or nil
 }
 
 var (

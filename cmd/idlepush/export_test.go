@@ -58,8 +58,8 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// TestExportOfMuchMail: what is kept of a person with much mail comes from the daemon in small parts,
-// and whole.
+// TestExportOfMuchMail: what is kept of a person with much mail comes from the daemon in small
+// parts, and whole.
 func TestExportOfMuchMail(t *testing.T) {
 	t.Parallel()
 	dir, anna, _ := registrytest.DirWithUsers(t)

@@ -12,7 +12,8 @@ import (
 	"idlepush/push/pushtest"
 )
 
-// memoryNetwork is a network in memory, for use in a synctest bubble. Its zero value has no servers.
+// memoryNetwork is a network in memory, for use in a synctest bubble. Its zero value has no
+// servers.
 type memoryNetwork struct {
 	mu      sync.Mutex
 	servers []*memoryServer

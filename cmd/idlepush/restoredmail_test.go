@@ -30,8 +30,8 @@ func restoreAfter(t *testing.T, s *systemtest.System, since func()) {
 	}
 }
 
-// TestARestoredStoreCatchesUpWithItsMailboxes: in one mailbox mail was read since the backup, in one
-// it was deleted, and one was numbered anew.
+// TestARestoredStoreCatchesUpWithItsMailboxes: in one mailbox mail was read since the backup, in
+// one it was deleted, and one was numbered anew.
 func TestARestoredStoreCatchesUpWithItsMailboxes(t *testing.T) {
 	t.Parallel()
 	s := systemtest.NewScenario(t, itself(t))
@@ -87,8 +87,8 @@ func TestARestoredStoreCatchesUpWithItsMailboxes(t *testing.T) {
 	}
 }
 
-// TestARestoredStoreWhosePhonesMoved: since the backup one of Anna's phones got another address, and
-// one a new owner.
+// TestARestoredStoreWhosePhonesMoved: since the backup one of Anna's phones got another address,
+// and one a new owner.
 func TestARestoredStoreWhosePhonesMoved(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)
@@ -119,7 +119,7 @@ func TestARestoredStoreWhosePhonesMoved(t *testing.T) {
 		s.FCM.SetReceiver(handed, bens)
 		ben.call("POST", "/devices", phone("from Anna", handed, bens), nil)
 	})
-	s.FCM.SetReceiver(handed, annas) // takes what is encrypted to Anna's keys, which Ben's app has not
+	s.FCM.SetReceiver(handed, annas) // takes pushes to Anna's keys, which Ben's app has not
 	s.Start(t)
 	s.Deliver(t, "planted for anna")
 	testenv.Await(t, "the address that is dead is removed, and the other devices are told", func() error {
@@ -147,7 +147,7 @@ func TestARestoredStoreWhosePhonesMoved(t *testing.T) {
 	s.Deliver(t, "planted and waits")
 	testenv.Await(t, "a mail waits for the phone", requests(s.FCM.Requests, tries+2))
 	s.FCM.SetReceiver(handed, bens)
-	ben.call("POST", "/devices", phone("from Anna", handed, bens), nil) // as the app does at its start
+	ben.call("POST", "/devices", phone("from Anna", handed, bens), nil) // as at a start of the app
 	s.FCM.ClearFaults()
 	if names := deviceNames(t, s); fmt.Sprint(names) != "[fairphone firefox iphone pixel]" {
 		t.Errorf("once Ben's app has started, Anna has %v", names)

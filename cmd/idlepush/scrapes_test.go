@@ -71,8 +71,8 @@ func (s *scrapes) last(series string) string {
 	return values[len(values)-1]
 }
 
-// evaluate has Prometheus evaluate the alerts over what it has read: at the second of two scrapes all
-// that are named must fire, and none at the first and at the end.
+// evaluate has Prometheus evaluate the alerts over what it has read: at the second of two scrapes
+// all that are named must fire, and none at the first and at the end.
 func (s *scrapes) evaluate(t *testing.T, named string, dead [2]int) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {

@@ -44,12 +44,14 @@ func runSelftest(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if len(args) > 0 {
 		return usageError{errors.New("selftest takes no settings")}
 	}
-	signal.Ignore(syscall.SIGPIPE) // who reads only the first line, such as head, ends it as an error does
+	// If nobody reads the output any more, as with head, a write fails, and the folder is removed.
+	signal.Ignore(syscall.SIGPIPE)
 	return selftest{hardships: hardships, maxRing: maxRing}.run(ctx, stdout, stderr)
 }
 
-// run goes through all hardships at once and prints a line for each. It returns errFound if idlepush broke
-// its promise in one; what it has logged there is written to log. It leaves nothing behind.
+// run goes through all hardships at once and prints a line for each. It returns errFound if
+// idlepush broke its promise in one; what it has logged there is written to log. It leaves nothing
+// behind.
 func (s selftest) run(ctx context.Context, out, log io.Writer) (err error) {
 	if err := checkLoopback(); err != nil {
 		return fmt.Errorf("selftest: nothing inside this process can be reached at 127.0.0.1 (%w): bring the loopback interface up, and let no firewall block it", err)
@@ -144,7 +146,8 @@ func (s selftest) print(out io.Writer, i int, t *trial) error {
 	return err
 }
 
-// end prints the result of all hardships, and the logs of those in which idlepush broke its promise.
+// end prints the result of all hardships, and the logs of those in which idlepush broke its
+// promise.
 func (s selftest) end(out, log io.Writer, trials []trial) error {
 	failed := 0
 	for i := range trials {

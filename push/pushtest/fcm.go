@@ -105,8 +105,8 @@ func (f *FCM) Register(receiver *Receiver) string {
 	return token
 }
 
-// SetReceiver has the phone accept only messages encrypted to the receiver from now on, as after its
-// app has made new keys.
+// SetReceiver has the phone accept only messages encrypted to the receiver from now on, as after
+// its app has made new keys.
 func (f *FCM) SetReceiver(token string, receiver *Receiver) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

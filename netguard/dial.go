@@ -39,16 +39,16 @@ func (e *ForbiddenError) Unwrap() error { return e.Err }
 
 var errUnanswered = errors.New("no permitted address answered")
 
-// Dial connects to an address of a network, as net.Dialer.DialContext does.
-type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+// A DialFunc connects to an address of a network, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Guard returns a Dial that dials as d does, but only addresses that permit allows. It
-// checks each address at its socket, after the name was resolved and before the first packet. A
+// Guard returns a DialFunc that dials as d does, but only addresses that permit allows. It checks
+// each address at its socket, after the name was resolved and before the first packet. A
 // name that resolves differently a moment later, or to several addresses, cannot get around that.
 //
 // The error holds a *ForbiddenError only if no address was permitted. d.Control is called for
 // permitted addresses; d.ControlContext is not used.
-func Guard(d net.Dialer, permit Permit, plain bool) Dial {
+func Guard(d net.Dialer, permit Permit, plain bool) DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, _ := net.SplitHostPort(address) // DialContext reports a wrong address
 		var tried atomic.Bool

@@ -22,15 +22,15 @@ const TellAfter = time.Hour
 
 // House is a snapshot of the whole server.
 type House struct {
-	Awake     time.Time // when the program began or the machine last woke up
-	Mailboxes []Mailbox
-	Devices   []idlepush.Device
-	Lanes     []registry.Lane      // that are paused
-	Paused    map[string]time.Time // when each lane was last seen paused; absent: it is long ago
-	Admins    []string             // ids of users
-	StoreDown time.Time            // since when the store fails; zero: it does not
-	DiskLow   time.Time            // since when its disk is nearly full; zero: it is not
-	Looked    time.Time            // when the slower of the program's loops has last gone round
+	Awake      time.Time // when the program began or the machine last woke up
+	Mailboxes  []Mailbox
+	Devices    []idlepush.Device
+	Paused     []registry.Lane
+	LastPaused map[string]time.Time // by lane; absent: longer ago than TellAfter
+	Admins     []string             // their ids
+	StoreDown  time.Time            // since when the store fails; zero: it does not
+	DiskLow    time.Time            // since when its disk is nearly full; zero: it is not
+	Looked     time.Time            // when the slower of the program's loops has last gone round
 }
 
 // Mailbox is an account with what its session knows.
@@ -43,16 +43,16 @@ type Mailbox struct {
 // Broken is a promise that is broken.
 type Broken struct {
 	idlepush.Reason
-	Since   time.Time
-	Account string   // its id; empty: it is about no account
-	Device  string   // its id; empty: it is about no device
-	Users   []string // ids of those whom it concerns; nil: all
-	Admins  bool     // it concerns all admins and nobody else
+	Since      time.Time
+	Account    string   // its id; empty: it is about no account
+	Device     string   // its id; empty: it is about no device
+	Users      []string // ids of those whom it concerns; nil: all
+	AdminsOnly bool     // it concerns the admins and nobody else
 }
 
 // Concerns reports whether it concerns the user of that id, who may be an admin.
 func (b Broken) Concerns(user string, admin bool) bool {
-	if b.Admins {
+	if b.AdminsOnly {
 		return admin
 	}
 	return b.Users == nil || slices.Contains(b.Users, user)
@@ -73,7 +73,7 @@ func (h House) Broken(now time.Time) (list []Broken) {
 		list = append(list, Broken{Reason: idlepush.Reason{Code: storeDown}, Since: h.StoreDown})
 	}
 	if !h.DiskLow.IsZero() {
-		list = append(list, Broken{Reason: idlepush.Reason{Code: diskLow}, Since: h.DiskLow, Admins: true})
+		list = append(list, Broken{Reason: idlepush.Reason{Code: diskLow}, Since: h.DiskLow, AdminsOnly: true})
 	}
 	if since := latest(h.Looked, h.Awake); late(since, now) {
 		list = append(list, Broken{Reason: idlepush.Reason{Code: programStuck}, Since: since})
@@ -88,7 +88,7 @@ func (h House) Broken(now time.Time) (list []Broken) {
 			list = append(list, Broken{Reason: r.With("device", d.Name), Since: since, Device: d.ID, Users: []string{d.User}})
 		}
 	}
-	for _, l := range h.Lanes {
+	for _, l := range h.Paused {
 		if users := h.usersOf(l); len(users) > 0 && late(latest(l.Since, h.Awake), now) {
 			list = append(list, Broken{Reason: laneDown(l), Since: l.Since, Users: users})
 		}
@@ -133,7 +133,7 @@ func (h House) device(d idlepush.Device, now time.Time) (r idlepush.Reason, sinc
 }
 
 func (h House) isPaused(lane string) bool {
-	return slices.ContainsFunc(h.Lanes, func(l registry.Lane) bool { return l.Name == lane })
+	return slices.ContainsFunc(h.Paused, func(l registry.Lane) bool { return l.Name == lane })
 }
 
 // usersOf returns the ids of those who have a device in the lane, sorted.

@@ -43,7 +43,7 @@ func TestBroken(t *testing.T) {
 	device := func(st idlepush.Status) func(*House) { return func(h *House) { h.Devices[0].Status = st } }
 	paused := func(since time.Duration) func(*House) {
 		return func(h *House) {
-			h.Lanes = append(h.Lanes, registry.Lane{Name: "lane", Since: ago(since), Until: now.Add(time.Minute), Reason: failed})
+			h.Paused = append(h.Paused, registry.Lane{Name: "lane", Since: ago(since), Until: now.Add(time.Minute), Reason: failed})
 		}
 	}
 	failing := func(since time.Duration) func(*House) {

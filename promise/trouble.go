@@ -7,13 +7,13 @@ import (
 	"idlepush/registry"
 )
 
-// Troubles returns of what users are to be told on their devices at now, and what they were told of
-// that lasts. What breaks a single mailbox or device is not among it: the store tells that itself.
-// Neither is a store that fails, as nobody can be told by it before that is over.
+// Troubles returns the troubles that last at now, with the devices to notify. Those of a single
+// mailbox or device are not among them: the store notifies of these itself. Nor is a store that
+// fails: it cannot store a notification.
 func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 	if !h.DiskLow.IsZero() {
 		for _, user := range h.Admins {
-			t := registry.Trouble{User: user, About: string(diskLow), Reason: idlepush.Reason{Code: diskLow}}
+			t := registry.Trouble{User: user, Key: string(diskLow), Reason: idlepush.Reason{Code: diskLow}}
 			for _, d := range h.Devices {
 				if d.User == user && works(d, now) {
 					t.Devices = append(t.Devices, d.ID)
@@ -22,7 +22,7 @@ func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 			list = append(list, t)
 		}
 	}
-	for _, l := range h.Lanes {
+	for _, l := range h.Paused {
 		for _, user := range h.usersOf(l) {
 			list = append(list, h.laneTrouble(l, user, now))
 		}
@@ -35,10 +35,10 @@ func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 // lane has worked for as long as the other may be paused.
 func (h House) laneTrouble(l registry.Lane, user string, now time.Time) registry.Trouble {
 	r := laneDown(l)
-	t := registry.Trouble{User: user, About: string(r.Code) + " " + l.Name, Reason: r}
+	t := registry.Trouble{User: user, Key: string(r.Code) + " " + l.Name, Reason: r}
 	long := func(since time.Time) bool { return now.Sub(latest(since, h.Awake)) >= TellAfter }
 	for _, d := range h.Devices {
-		if d.User == user && works(d, now) && !h.isPaused(d.Lane) && long(l.Since) && long(h.Paused[d.Lane]) {
+		if d.User == user && works(d, now) && !h.isPaused(d.Lane) && long(l.Since) && long(h.LastPaused[d.Lane]) {
 			t.Devices = append(t.Devices, d.ID)
 		}
 	}

@@ -15,7 +15,7 @@ func TestTroubles(t *testing.T) {
 	t.Parallel()
 	paused := func(lane string, since time.Duration) func(*House) {
 		return func(h *House) {
-			h.Lanes = append(h.Lanes, registry.Lane{Name: lane, Since: ago(since), Until: now.Add(time.Minute), Reason: failed})
+			h.Paused = append(h.Paused, registry.Lane{Name: lane, Since: ago(since), Until: now.Add(time.Minute), Reason: failed})
 		}
 	}
 	device := func(st idlepush.Status) func(*House) { return func(h *House) { h.Devices[1].Status = st } }
@@ -38,8 +38,8 @@ func TestTroubles(t *testing.T) {
 		"the device of another push service is suspect":      {[]func(*House){paused("one", time.Hour), device(idlepush.Status{State: idlepush.StateSuspect})}, []string{"anna " + down + " []"}},
 		"pushes to the device of another push service fail":  {[]func(*House){paused("one", time.Hour), device(idlepush.Status{State: idlepush.StateProven, Failures: 1})}, []string{"anna " + down + " []"}},
 		"the disk is nearly full, and a device never worked": {[]func(*House){func(h *House) { h.DiskLow = ago(1) }, device(idlepush.Status{State: idlepush.StateUnproven})}, []string{"anna disk_low [old]", "carl disk_low []"}},
-		"another push service works again for a moment":      {[]func(*House){paused("one", time.Hour), func(h *House) { h.Paused = map[string]time.Time{"two": ago(time.Hour - 1)} }}, []string{"anna " + down + " []"}},
-		"another push service works again for an hour":       {[]func(*House){paused("one", time.Hour), func(h *House) { h.Paused = map[string]time.Time{"two": ago(time.Hour)} }}, []string{"anna " + down + " [new]"}},
+		"another push service works again for a moment":      {[]func(*House){paused("one", time.Hour), func(h *House) { h.LastPaused = map[string]time.Time{"two": ago(time.Hour - 1)} }}, []string{"anna " + down + " []"}},
+		"another push service works again for an hour":       {[]func(*House){paused("one", time.Hour), func(h *House) { h.LastPaused = map[string]time.Time{"two": ago(time.Hour)} }}, []string{"anna " + down + " [new]"}},
 		"the program or the machine woke within that hour":   {[]func(*House){paused("one", 9*time.Hour), func(h *House) { h.Awake = ago(time.Hour - 1) }}, []string{"anna " + down + " []"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestTroubles(t *testing.T) {
 			var got []string
 			known := codes.Join(Codes, []codes.Entry{{Code: failed.Code, Text: "it is busy"}})
 			for _, one := range h.Troubles(now) {
-				got = append(got, fmt.Sprint(one.User, " ", one.About, " ", one.Devices))
+				got = append(got, fmt.Sprint(one.User, " ", one.Key, " ", one.Devices))
 				if err := known.Check(one.Code, one.Params); err != nil {
 					t.Error(err)
 				}

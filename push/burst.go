@@ -45,7 +45,7 @@ func (d *Dispatcher) after(w registry.Work, o registry.Outcome) (next registry.W
 	now := d.now()
 	next, ok, err := d.Store.NextAfter(w, o, now)
 	if err != nil {
-		d.Log.Error("cannot read the next push of a device: storing the results of earlier pushes first", "device", w.Device.ID, "err", err)
+		d.Log.Error("cannot read the next push of a device; storing the outcomes of earlier pushes first", "device", w.Device.ID, "err", err)
 	}
 	if !ok || next.HoldEnded || now.Before(next.Pause.Until) {
 		return next, false

@@ -79,7 +79,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			deciding.run = func(now time.Time) error { return errors.Join(d.decide(now), d.Store.Withdraw(now)) }
 		}
 		if err := deciding.try(now); err != nil {
-			d.Log.Error("cannot decide on old or very much mail, or withdraw what is over; trying again", "err", err, "attempt", deciding.failed)
+			d.Log.Error("cannot decide on old or excess mail, or withdraw notifications; trying again", "err", err, "attempt", deciding.failed)
 		}
 		if err := beats.look(now); err != nil {
 			d.Log.Error("cannot queue a heartbeat; trying again in a minute", "err", err)

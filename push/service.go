@@ -52,7 +52,7 @@ type Server struct {
 	// Permit returns an error unless a target that users have given may be dialed.
 	Permit netguard.Permit
 	// Dial takes the place of the network, for tests. Permit is not asked then. Nil: it does not.
-	Dial netguard.Dial
+	Dial netguard.DialFunc
 }
 
 // A SettingError reports a wrong setting.

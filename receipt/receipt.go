@@ -78,7 +78,8 @@ type Chain struct {
 	Since      time.Time // when the first of them was accepted; zero: there are none
 }
 
-// maxAhead is how far a time may be after that of a reader who did not read the clock last.
+// maxAhead is how far ahead of now a time may be: its writer may have read the clock after the
+// reader.
 const maxAhead = time.Minute
 
 // Known returns the chain without times in the future. Those are from before the clock of the
@@ -128,7 +129,7 @@ func (c Chain) AfterReceipt(r Receipt, now time.Time) Chain {
 	return c
 }
 
-// A Trip is how long a push took from its acceptance to the phone.
+// A Trip is one push from its acceptance to the device.
 type Trip struct {
 	At   time.Time // when it was received
 	Took time.Duration

@@ -48,7 +48,7 @@ func startOnFullDisk(dir string) error {
 	if err := spaceEnds(0); err != nil {
 		return err
 	}
-	s.Retry(dawn)
+	s.Probe(dawn)
 	if _, ok, err := s.Outbox.Next(d.ID, dawn); !ok || err != nil || s.Ready() != nil {
 		return fmt.Errorf("once there is room nothing is sent: %w, or it is not ready: %w", err, s.Ready())
 	}

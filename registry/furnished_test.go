@@ -226,7 +226,7 @@ func (f furnished) over() error {
 
 // trouble is that of ann, to be told on two devices.
 func (f furnished) trouble() []Trouble {
-	return []Trouble{{User: f.ann.ID, About: "trouble", Devices: []string{f.phone.ID, f.page.ID}, Reason: idlepush.Reason{Code: "trouble"}}}
+	return []Trouble{{User: f.ann.ID, Key: "trouble", Devices: []string{f.phone.ID, f.page.ID}, Reason: idlepush.Reason{Code: "trouble"}}}
 }
 
 // troubled has ann told of it.

@@ -361,8 +361,8 @@ var calls = []call{
 			}
 			return nil, err
 		}},
-	{method: "Users.NeedSetup",
-		do: func(f furnished) (any, error) { return f.s.Users.NeedSetup() }},
+	{method: "Users.NeedsSetup",
+		do: func(f furnished) (any, error) { return f.s.Users.NeedsSetup() }},
 	{method: "Users.SetupToken", when: "before setup",
 		do: func(f furnished) (any, error) { return f.s.Users.SetupToken() }, before: func(f furnished) error { f.nobody(); return nil }},
 	{method: "Users.SetupToken", when: "after setup",
@@ -506,8 +506,8 @@ var calls = []call{
 		do: func(f furnished) (any, error) { return only(f.s.Users.SetTroubles(f.trouble(), noon)) }},
 	{method: "Users.SetTroubles", when: "it is over", before: furnished.troubled,
 		do: func(f furnished) (any, error) { return only(f.s.Users.SetTroubles(nil, noon)) }},
-	{method: "Retry",
-		do: func(f furnished) (any, error) { f.s.Retry(noon); return nil, f.s.Ready() }},
+	{method: "Probe",
+		do: func(f furnished) (any, error) { f.s.Probe(noon); return nil, f.s.Ready() }},
 	{method: "Outbox.Withdraw", reads: "deliveries 2, notifications 1, queues 2", halfway: "what does not fit one transaction takes several", before: furnished.over,
 		do: func(f furnished) (any, error) { return only(f.s.Outbox.Withdraw(noon)) }},
 	{method: "Outbox.VAPIDKey", reads: "meta 1, meta sealed 1",

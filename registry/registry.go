@@ -196,8 +196,9 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// Retry has Ready look anew: if the last commit failed, it makes another, of a few bytes.
-func (s *Store) Retry(now time.Time) {
+// Probe makes a small commit if the last commit failed, so that Ready reports when the store works
+// again.
+func (s *Store) Probe(now time.Time) {
 	if s.db.Ready() != nil {
 		_ = s.db.Update(func(tx *table.Tx) error { // Ready has the error
 			_, err := nextSequence(tx, now)

@@ -210,7 +210,7 @@ type userRow struct {
 	Era      uint64
 	Notices  []noticeRow       `json:",omitempty"` // oldest first
 	Over     []string          `json:",omitempty"` // stable ids of notifications that Withdraw ends
-	Troubles map[string]string `json:",omitempty"` // stable ids of attentions, by Trouble.About
+	Troubles map[string]string `json:",omitempty"` // stable ids of attentions, by Trouble.Key
 	Browsers []digest          `json:",omitempty"` // SHA-256 of their secrets; the latest last
 
 	Passkeys     []passkeyRow `json:",omitempty"` // oldest first

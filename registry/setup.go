@@ -14,8 +14,8 @@ import (
 	"idlepush/registry/table"
 )
 
-// NeedSetup reports whether there is no user yet.
-func (s Users) NeedSetup() (bool, error) {
+// NeedsSetup reports whether there is no user yet.
+func (s Users) NeedsSetup() (bool, error) {
 	err := s.db.View(checkNoUser)
 	if errors.Is(err, ErrSetupDone) {
 		return false, nil

@@ -10,18 +10,18 @@ import (
 	"idlepush/registry/table"
 )
 
-// Trouble is something of which a user is told as long as it lasts, beside what is known of the
-// user's accounts and of a single device.
+// Trouble is something broken that concerns a user as long as it lasts, but no single account or
+// device: a disk that is nearly full, a push service that is down.
 type Trouble struct {
 	User    string
-	About   string   // the same as long as it lasts, and another than of the user's other troubles
-	Devices []string // ids of those of the user that are notified; none: it is not told yet
+	Key     string   // tells it from the user's other troubles, and stays the same while it lasts
+	Devices []string // ids of those to notify; empty: none for now
 	idlepush.Reason
 }
 
-// SetTroubles says which troubles there are. It notifies each user of each once, as soon as there
-// is a device for it. What users were told of others is over; see Withdraw. If nothing has changed
-// it writes nothing. Otherwise it takes a transaction for each user, or several.
+// SetTroubles sets the troubles that last now. It notifies each user of each once, as soon as there
+// is a device for it, and ends the notifications about all others; see Withdraw. If nothing has
+// changed it writes nothing. Otherwise it takes one or several transactions for each user.
 func (s Users) SetTroubles(list []Trouble, now time.Time) error {
 	of := make(map[id][]Trouble)
 	for _, t := range list {
@@ -49,8 +49,8 @@ func (s Users) SetTroubles(list []Trouble, now time.Time) error {
 func (row *userRow) compareTroubles(list []Trouble) (over []string, fresh []Trouble) {
 	lasts := make(map[string]bool)
 	for _, t := range list {
-		lasts[t.About] = true
-		if row.Troubles[t.About] == "" && len(t.Devices) > 0 {
+		lasts[t.Key] = true
+		if row.Troubles[t.Key] == "" && len(t.Devices) > 0 {
 			fresh = append(fresh, t)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *queueSet) tellTrouble(u *userRow, t Trouble) (told bool, err error) {
 	if err != nil || len(on) == 0 {
 		return false, err
 	}
-	stable := attentionID(s.now, t.User, t.About)
-	u.Troubles[t.About] = stable
+	stable := attentionID(s.now, t.User, t.Key)
+	u.Troubles[t.Key] = stable
 	return true, s.notifyOn(on, id(t.User), stable, t.Reason)
 }

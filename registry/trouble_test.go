@@ -36,7 +36,7 @@ func troubled(t *testing.T, phones ...string) (*Store, idlepush.User, []idlepush
 
 // diskLow is a trouble of the user, told on these devices.
 func diskLow(u idlepush.User, on ...idlepush.Device) Trouble {
-	t := Trouble{User: u.ID, About: "disk_low", Reason: idlepush.Reason{Code: "disk_low"}}
+	t := Trouble{User: u.ID, Key: "disk_low", Reason: idlepush.Reason{Code: "disk_low"}}
 	for _, d := range on {
 		t.Devices = append(t.Devices, d.ID)
 	}
@@ -213,7 +213,7 @@ func troublesMany(t *testing.T) {
 	var list []Trouble
 	for i := range 30 {
 		one := diskLow(ann, phones...)
-		one.About = fmt.Sprint("service ", i)
+		one.Key = fmt.Sprint("service ", i)
 		list = append(list, one)
 	}
 	setTroubles(t, s, dawn, list...)

@@ -132,7 +132,7 @@ func (h *host) dropsCommands() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.drop {
-		h.log.Info("server drops commands that are sent together with DONE: waiting for its answer first from now on", "remote", h.name)
+		h.log.Info("server drops commands that are sent together with DONE; waiting for its answer first", "remote", h.name)
 	}
 	h.drop = true
 }

@@ -56,7 +56,7 @@ func (h *accountHandlers) discover(ctx context.Context, c caller, in *body[Addre
 	}
 	allow := h.limits.allowLogin
 	if b.Host != "" {
-		allow = h.limits.allowNamed
+		allow = h.limits.allowHostLookup
 	}
 	if err := allow(c); err != nil {
 		return nil, err

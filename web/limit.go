@@ -27,7 +27,7 @@ type limits struct {
 	browsers   *limiter    // password attempts by user and browser, of browsers that are recognized
 	strangers  *limiter    // password attempts by name, if nobody has it
 	logins     *limiter    // logins to mail servers by user
-	named      *limiter    // questions about a mail server that is named, by user
+	lookups    *limiter    // look-ups of a given mail server by user
 	pushes     *limiter    // test pushes by user
 	challenges *limiter    // challenges for passkeys by client address
 	trials     *limiter    // trials of rules by user
@@ -44,7 +44,7 @@ func newLimits(logins registry.Logins) *limits {
 		browsers:   newLimiter(20, 3*time.Second),
 		strangers:  newLimiter(20, 3*time.Second),
 		logins:     newLimiter(20, 3*time.Second),
-		named:      newLimiter(30, 2*time.Second),
+		lookups:    newLimiter(30, 2*time.Second),
 		pushes:     newLimiter(30, 2*time.Second),
 		challenges: newLimiter(30, 2*time.Second),
 		trials:     newLimiter(10, 6*time.Second),
@@ -235,13 +235,13 @@ func (l *limits) allowLogin(c caller) error {
 	return l.logins.take(c.user.ID, time.Now())
 }
 
-// allowNamed counts a question about a mail server that is named, which asks nobody else. The admin
-// token has no limit.
-func (l *limits) allowNamed(c caller) error {
+// allowHostLookup counts a look-up of the settings of a given mail server, without a request. The
+// admin token has no limit.
+func (l *limits) allowHostLookup(c caller) error {
 	if c.scope == admin {
 		return nil
 	}
-	return l.named.take(c.user.ID, time.Now())
+	return l.lookups.take(c.user.ID, time.Now())
 }
 
 // allowPush counts a test push. The admin token has no limit.

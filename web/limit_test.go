@@ -139,7 +139,7 @@ func limitRefillsForUsers(t *testing.T) {
 			every time.Duration
 		}{
 			"logins": {h.server.limits.allowLogin, 20, 3 * time.Second},
-			"named":  {h.server.limits.allowNamed, 30, 2 * time.Second},
+			"named":  {h.server.limits.allowHostLookup, 30, 2 * time.Second},
 			"pushes": {h.server.limits.allowPush, 30, 2 * time.Second},
 		} {
 			anna, ben := caller{scope: full, user: idlepush.User{ID: "anna"}}, caller{scope: full, user: idlepush.User{ID: "ben"}}
@@ -175,7 +175,7 @@ func limitRefillsForUsers(t *testing.T) {
 func limitPerUser(t *testing.T) {
 	t.Parallel()
 	h := newTestServer(t)
-	h.server.limits.logins, h.server.limits.pushes, h.server.limits.named = newLimiter(2, time.Hour), newLimiter(2, time.Hour), newLimiter(2, time.Hour)
+	h.server.limits.logins, h.server.limits.pushes, h.server.limits.lookups = newLimiter(2, time.Hour), newLimiter(2, time.Hour), newLimiter(2, time.Hour)
 	account := h.call(h.anna.full, "POST", "/accounts", mailbox(), 201).id()
 	h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 200)
 	h.call(h.anna.full, "POST", "/accounts/check", mailbox(), 429)

@@ -58,13 +58,13 @@ func (h *receiptHandlers) receive(_ context.Context, c caller, in *reportOf) (*s
 
 // chain is how far the way to a device was last seen to work.
 type chain struct {
-	Queued   time.Time `json:"queued,omitzero" doc:"When a notification was last queued for it; absent, as the others: never, or nobody knows when, as the clock of the server was set back since"`
+	Queued   time.Time `json:"queued,omitzero" doc:"When a notification was last queued for it; absent, like the others: never, or at an unknown time, because the server's clock was set back since"`
 	Accepted time.Time `json:"accepted,omitzero" doc:"When its push service last accepted a push"`
 	Received time.Time `json:"received,omitzero" doc:"When it last reported that one came"`
 	Shown    time.Time `json:"shown,omitzero" doc:"When it last reported that it has shown one"`
 	Opened   time.Time `json:"opened,omitzero" doc:"When a person last opened one"`
 	LastLink string    `json:"last_link,omitempty" enum:"accepted" doc:"accepted: it has never reported, so nothing is known of the way behind its push service; absent: it reports"`
-	Trips    *trips    `json:"trips,omitempty" doc:"How long pushes have taken from their acceptance to the device in the last 7 days; absent: it has reported of none"`
+	Trips    *trips    `json:"trips,omitempty" doc:"How long pushes have taken from their acceptance to the device in the last 7 days; absent: it has reported none"`
 }
 
 // trips is how long pushes take.

@@ -35,7 +35,7 @@ type setupState struct {
 }
 
 func (h *sessionHandlers) getSetup(context.Context, caller, *struct{}) (*body[setupState], error) {
-	needed, err := h.users.NeedSetup()
+	needed, err := h.users.NeedsSetup()
 	return &body[setupState]{setupState{needed}}, err
 }
 

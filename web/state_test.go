@@ -32,7 +32,7 @@ func stateOfEach(t *testing.T) {
 		"of an admin":                 {[]promise.Broken{broken(refused, h.anna.id)}, 1, 0, 0, 0, 1},
 		"of both":                     {[]promise.Broken{broken(refused, h.anna.id, h.ben.id)}, 1, 1, 0, 0, 1},
 		"of all":                      {[]promise.Broken{broken(idlepush.Reason{Code: "store_down"})}, 1, 1, 1, 0, 0},
-		"of all admins":               {[]promise.Broken{{Reason: idlepush.Reason{Code: "disk_low"}, Since: since, Admins: true}}, 1, 0, 1, 0, 0},
+		"of all admins":               {[]promise.Broken{{Reason: idlepush.Reason{Code: "disk_low"}, Since: since, AdminsOnly: true}}, 1, 0, 1, 0, 0},
 		"several, of both and of one": {[]promise.Broken{broken(refused, h.anna.id, h.ben.id), broken(refused, h.ben.id)}, 1, 2, 0, 1, 2},
 	} {
 		h.set(func() { h.broken = c.broken })

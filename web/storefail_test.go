@@ -17,7 +17,7 @@ import (
 // unlimited removes the limits on tries.
 func (h *testServer) unlimited() {
 	h.server.limits.users.burst = math.MaxInt32
-	for _, l := range []**limiter{&h.server.limits.addresses, &h.server.limits.logins, &h.server.limits.named, &h.server.limits.pushes, &h.server.limits.challenges, &h.server.limits.trials, &h.server.limits.receipts} {
+	for _, l := range []**limiter{&h.server.limits.addresses, &h.server.limits.logins, &h.server.limits.lookups, &h.server.limits.pushes, &h.server.limits.challenges, &h.server.limits.trials, &h.server.limits.receipts} {
 		*l = newLimiter(math.MaxInt32, time.Nanosecond)
 	}
 }

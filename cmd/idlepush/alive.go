@@ -96,7 +96,7 @@ func counted(list []promise.Broken) string {
 
 // aliveCall returns a function that calls the URL, or /fail below it if something is broken. Its
 // errors do not name the URL. dial takes the place of the network, unless it is nil.
-func aliveCall(address string, permit netguard.Permit, dial netguard.Dial) func(ctx context.Context, broken string) error {
+func aliveCall(address string, permit netguard.Permit, dial netguard.DialFunc) func(ctx context.Context, broken string) error {
 	u, err := url.Parse(address)
 	if err != nil {
 		panic("alive-url was not checked")

@@ -28,10 +28,10 @@ type core struct {
 	log        *slog.Logger
 }
 
-// surroundings take the place of those of the machine.
+// surroundings replace the clock and the network of the machine, in the selftest and in tests.
 type surroundings struct {
-	wall func() time.Time // the wall clock; nil: the machine's
-	dial netguard.Dial    // in tests: the network; nil: the machine's
+	wall func() time.Time  // the wall clock; nil: the machine's
+	dial netguard.DialFunc // in tests: the network; nil: the machine's
 }
 
 // core returns the parts that find and deliver the mail of the store, and what knows whether they
@@ -58,7 +58,7 @@ func (c *core) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return dispatch(ctx, c.store, c.dispatcher, c.pool, c.log) })
 	group.Go(func() error { return c.pool.Run(ctx) })
 	group.Go(func() error { c.watchClock(ctx); return nil })
-	group.Go(func() error { c.house.tell(ctx, c.log); return nil })
+	group.Go(func() error { c.house.notify(ctx, c.log); return nil })
 }
 
 // watchClock tells all parts of each jump of the clock, until ctx ends.

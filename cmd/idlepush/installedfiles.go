@@ -44,9 +44,9 @@ func (x installation) dataFolder(context.Context) findings {
 	}
 	if room, known := diskRoom(dir); known {
 		switch text := fmt.Sprintf("its disk has room for %d MB more", room>>20); {
-		case room < noRoom:
+		case room < lowRoom:
 			f.wrong("%s: make room", text)
-		case room < littleRoom:
+		case room < scarceRoom:
 			f.look("%s", text)
 		default:
 			f.ok("%s", text)

@@ -62,7 +62,7 @@ var deaths = []death{
 		{how: "is full", kill: func(_ context.Context, s *stage) { s.disk.full.Store(true) }, mend: func(_ context.Context, s *stage) { s.disk.full.Store(false) }},
 	}},
 	{"room on the disk", "disk_low", time.Minute, "`IdlepushDiskFull`, earlier", time.Minute, []wayToDie{
-		{how: "runs out", kill: func(_ context.Context, s *stage) { s.room.Store(noRoom - 1) }, mend: func(_ context.Context, s *stage) { s.room.Store(enoughRoom) }},
+		{how: "runs out", kill: func(_ context.Context, s *stage) { s.room.Store(lowRoom - 1) }, mend: func(_ context.Context, s *stage) { s.room.Store(enoughRoom) }},
 	}},
 	{"loops of the program", "program_stuck", 6 * time.Minute, "`IdlepushStuck`", time.Minute, []wayToDie{
 		{how: "hang", kill: func(_ context.Context, s *stage) { s.hung.Store(true) }, mend: func(_ context.Context, s *stage) { s.hung.Store(false) }},

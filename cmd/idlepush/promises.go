@@ -70,16 +70,17 @@ func (h *house) look(now time.Time) promise.House {
 	case h.diskLow.IsZero():
 		h.diskLow = now
 	}
-	for _, l := range is.Lanes {
+	for _, l := range is.Paused {
 		h.paused[l.Name] = now
 	}
 	maps.DeleteFunc(h.paused, func(_ string, at time.Time) bool { return now.Sub(at) > promise.TellAfter })
-	is.Awake, is.StoreDown, is.DiskLow, is.Paused = h.awake, h.storeDown, h.diskLow, maps.Clone(h.paused)
+	is.Awake, is.StoreDown, is.DiskLow, is.LastPaused = h.awake, h.storeDown, h.diskLow, maps.Clone(h.paused)
 	return is
 }
 
-// tell has people be told of troubles, until ctx ends. What fails is logged once, and tried again.
-func (h *house) tell(ctx context.Context, log *slog.Logger) {
+// notify probes a store that fails, and has users notified of troubles, every 20 seconds until ctx
+// ends. It logs a failure once.
+func (h *house) notify(ctx context.Context, log *slog.Logger) {
 	ticker := time.NewTicker(aliveLook)
 	defer ticker.Stop()
 	for failed := false; ; {
@@ -87,14 +88,14 @@ func (h *house) tell(ctx context.Context, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			h.store.Retry(now)
+			h.store.Probe(now)
 			is := h.look(now)
 			if !is.StoreDown.IsZero() {
 				continue // not all of it is known, and nobody can be told
 			}
 			err := h.store.Users.SetTroubles(is.Troubles(now), now)
 			if err != nil && !failed {
-				log.Error("cannot tell people what is broken: tried again", "err", err)
+				log.Error("cannot notify users of what is broken; trying again", "err", err)
 			}
 			failed = err != nil
 		}
@@ -114,7 +115,7 @@ func (h *house) read(is *promise.House) error {
 	if is.Devices, err = h.store.Devices.List(""); err != nil {
 		return err
 	}
-	if is.Lanes, err = h.store.Devices.Lanes(); err != nil {
+	if is.Paused, err = h.store.Devices.Lanes(); err != nil {
 		return err
 	}
 	people, err := h.store.Users.List()

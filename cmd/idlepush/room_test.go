@@ -16,9 +16,9 @@ func TestDiskLow(t *testing.T) {
 		room  uint64
 		since int // the look since which the disk is nearly full
 	}{
-		"it fills, and empties again":          {{noRoom << 1, never}, {noRoom, never}, {noRoom - 1, 2}, {0, 2}, {roomAgain - 1, 2}, {roomAgain, never}, {noRoom, never}},
-		"it is nearly full at the start":       {{noRoom - 1, 0}, {roomAgain - 1, 0}, {roomAgain, never}},
-		"it may have been so before the start": {{roomAgain - 1, 0}, {roomAgain, never}, {roomAgain - 1, never}},
+		"it fills, and empties again":          {{lowRoom << 1, never}, {lowRoom, never}, {lowRoom - 1, 2}, {0, 2}, {lowRoomEnds - 1, 2}, {lowRoomEnds, never}, {lowRoom, never}},
+		"it is nearly full at the start":       {{lowRoom - 1, 0}, {lowRoomEnds - 1, 0}, {lowRoomEnds, never}},
+		"it may have been so before the start": {{lowRoomEnds - 1, 0}, {lowRoomEnds, never}, {lowRoomEnds - 1, never}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -77,7 +77,7 @@ func (s selftest) run(ctx context.Context, out, log io.Writer) (err error) {
 	}
 	for i := range trials {
 		if err != nil {
-			return fmt.Errorf("selftest has ended early, as nobody reads what it prints: %w", err)
+			return fmt.Errorf("the selftest ended early, because nobody reads its output any more: %w", err)
 		}
 		if <-done[i]; ctx.Err() != nil {
 			return nil

@@ -103,7 +103,7 @@ func selftestUnread(t *testing.T) {
 	systemtest.Must(t, c.Start())
 	_, err = bufio.NewReader(out).ReadString('\n')
 	systemtest.Must(t, errors.Join(err, out.Close()))
-	if err := c.Wait(); c.ProcessState.ExitCode() != 1 || !strings.Contains(errs.String(), "nobody reads what it prints") {
+	if err := c.Wait(); c.ProcessState.ExitCode() != 1 || !strings.Contains(errs.String(), "nobody reads its output") {
 		t.Errorf("%v: %s", err, errs.String())
 	}
 	isEmpty(t, tmp)

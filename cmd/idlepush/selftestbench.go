@@ -58,7 +58,7 @@ const (
 // network is what lies between a bench's idlepush and the servers around it.
 type network struct {
 	listen func() (net.Listener, error)
-	dial   netguard.Dial // nil: that of this machine
+	dial   netguard.DialFunc // nil: that of this machine
 }
 
 // newBench makes a bench whose files are in the folder dir.

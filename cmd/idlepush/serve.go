@@ -209,7 +209,7 @@ func (s settings) server(store *registry.Store) push.Server {
 
 // transports creates the transports of all services. dial takes the place of the network, unless it
 // is nil.
-func (s settings) transports(store *registry.Store, dial netguard.Dial) (all push.Transports, err error) {
+func (s settings) transports(store *registry.Store, dial netguard.DialFunc) (all push.Transports, err error) {
 	server := s.server(store)
 	server.Dial = dial
 	if server.Key, err = store.Outbox.VAPIDKey(); err != nil {

@@ -169,7 +169,7 @@ func callDaemon(ctx context.Context, dir, path string, in any, read func(answer 
 
 // unlessSilent calls do, and ends it if it does not call heard for so long.
 func unlessSilent(ctx context.Context, silence time.Duration, do func(ctx context.Context, heard func()) error) error {
-	errSilent := fmt.Errorf("idlepush has said nothing for %v: most likely its disk does not answer, look into its log", silence)
+	errSilent := fmt.Errorf("idlepush has sent nothing for %v: most likely its disk does not respond; see its log", silence)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(silence, func() { cancel(errSilent) })
@@ -217,7 +217,7 @@ func tellCommand[I, O any](ctx context.Context, do func(ctx context.Context, in 
 				conn.Flush()
 			})
 			if err != nil && ctx.Err() != nil {
-				err = errors.New("idlepush was stopped before the answer was whole: try again")
+				err = errors.New("idlepush was stopped before its answer was complete: try again")
 			}
 		}
 		switch {

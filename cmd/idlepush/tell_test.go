@@ -46,7 +46,7 @@ func TestTold(t *testing.T) {
 				s := &told{T: t}
 				var anna, ben idlepush.User
 				s.dir, anna, ben = registrytest.DirWithUsers(t)
-				s.room.Store(roomAgain)
+				s.room.Store(lowRoomEnds)
 				s.start()
 				defer func() { s.stop() }()
 				s.phone, s.browser, s.bens = s.device(anna, "fcm"), s.device(anna, "https://push.example"), s.device(ben, "fcm")
@@ -75,7 +75,7 @@ func (s *told) start() {
 	s.log = lines
 	ctx, end := context.WithCancel(s.Context())
 	var running sync.WaitGroup
-	running.Go(func() { s.house.tell(ctx, log) })
+	running.Go(func() { s.house.notify(ctx, log) })
 	s.stop = func() {
 		end()
 		running.Wait()
@@ -180,15 +180,15 @@ func toldOfService(s *told) {
 func toldOfDisk(s *told) {
 	time.Sleep(time.Minute)
 	s.rings("while there is room", nil, nil, nil)
-	s.room.Store(noRoom - 1)
+	s.room.Store(lowRoom - 1)
 	nextLook()
 	s.rings("while it is nearly full", []string{"disk_low"}, []string{"disk_low"}, nil)
 	s.stop()
-	s.room.Store(noRoom)
+	s.room.Store(lowRoom)
 	s.start()
 	time.Sleep(time.Hour)
 	s.rings("as long as it lasts", nil, nil, nil)
-	s.room.Store(roomAgain)
+	s.room.Store(lowRoomEnds)
 	nextLook()
 	s.rings("once there is room", []string{"clear"}, []string{"clear"}, nil)
 }

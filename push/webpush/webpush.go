@@ -39,7 +39,7 @@ type Config struct {
 	// Roots are the certificate authorities to trust; nil: the system's.
 	Roots *x509.CertPool
 	// Dial is that of push.Server.
-	Dial netguard.Dial
+	Dial netguard.DialFunc
 }
 
 // The names of the two transports.

@@ -385,7 +385,7 @@ self.texts = {
 	mailLinks: { last_mail: "new mail came", confirmed: "the server confirmed that no mail is missing", last_byte: "the server sent something" },
 	lastProved: (age, link) => ["Last proved ", age, `: ${link}.`],
 	lastLink: "It does not report what reaches it. All that is known is that its push service accepts pushes.",
-	trips: (seconds, of) => `In the last 7 days a push reached it${self.texts.after(seconds)}${of > 1 ? `, the median of ${of}` : ""}.`,
+	trips: (seconds, of) => `Pushes of the last 7 days reached it${self.texts.after(seconds)}${of > 1 ? ` (median of ${of})` : ""}.`,
 	waits: (age) => ["Something waits for it. Next try ", age, "."],
 	lane: (age, reason) => ["Its push service was paused ", age, ". ", whole(reason), " Notifications stay queued."],
 	transports: { webpush: "Browser", unifiedpush: "UnifiedPush", fcm: "Android app", apns: "Apple app" },

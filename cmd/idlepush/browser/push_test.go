@@ -100,7 +100,7 @@ func TestPush(t *testing.T) {
 		p.Eval(t, nil, `async () => { location.hash = "#/device/" + (await (await fetch("/api/v1/devices")).json()).items[0].id; }`)
 		p.WaitText(t, "Last proved")
 		p.WaitText(t, ": shown.")
-		p.WaitText(t, "In the last 7 days a push reached it")
+		p.WaitText(t, "Pushes of the last 7 days reached it")
 		p.Eval(t, nil, `() => { location.hash = "#/devices"; }`)
 		p.WaitText(t, "Last proved")
 		p.Eval(t, nil, `id => { location.hash = "#/mail/" + id; }`, one.Tag)

@@ -1,4 +1,4 @@
-// Package promise decides which promises of idlepush are broken, from what is known of mailboxes,
+// Package promise decides which promises of idlepush are broken, from the state of mailboxes,
 // devices, push services, store and program at one time. The page, the metrics and the dead-man's
 // URL must say the same. Web may not import the program, so this is a package of its own.
 package promise
@@ -17,7 +17,7 @@ import (
 // Patience is how long something may be down before that breaks a promise.
 const Patience = 5 * time.Minute
 
-// TellAfter is how long a push service may take nothing before those who use it are told.
+// TellAfter is how long a push service may accept nothing before its users are notified.
 const TellAfter = time.Hour
 
 // House is a snapshot of the whole server.

@@ -8,8 +8,8 @@ import (
 )
 
 // Troubles returns the troubles that last at now, with the devices to notify. Those of a single
-// mailbox or device are not among them: the store notifies of these itself. Nor is a store that
-// fails: it cannot store a notification.
+// mailbox or device are left out: the store notifies of these itself. So is a store that fails: it
+// cannot store a notification.
 func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 	if !h.DiskLow.IsZero() {
 		for _, user := range h.Admins {
@@ -30,9 +30,9 @@ func (h House) Troubles(now time.Time) (list []registry.Trouble) {
 	return list
 }
 
-// laneTrouble returns what the user is told of a paused lane. On a device of that lane it would
-// ring once it is over, and on all devices if the network is down. So it rings on devices whose
-// lane has worked for as long as the other may be paused.
+// laneTrouble returns the trouble of a paused lane for the user. On a device of that lane it would
+// ring once it is over, and on all devices if the network is down. That is why it rings on devices
+// whose lane has worked for TellAfter.
 func (h House) laneTrouble(l registry.Lane, user string, now time.Time) registry.Trouble {
 	r := laneDown(l)
 	t := registry.Trouble{User: user, Key: string(r.Code) + " " + l.Name, Reason: r}

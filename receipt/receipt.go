@@ -12,8 +12,8 @@ import (
 )
 
 // Path begins the path at the server to which a phone reports. The token of the receipt follows. A
-// push has only the path, so that a push service that can read it does not learn where the server
-// is.
+// push has only the path, so that a push service that can read it does not learn the server's
+// address.
 const Path = "/api/v1/receipts/"
 
 // CodeUnconfirmed says that a device which reported has stopped.

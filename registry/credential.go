@@ -16,8 +16,8 @@ import (
 //
 // Ending a session, token or passkey also ends all that it made, directly or not. A session that
 // is too old or unused, or is logged out, ends no other session or token, and no passkey. Its row
-// stays as long as something that it made lives, or that counts as made by its maker. So a later
-// end of the maker reaches all of them.
+// stays as long as something that it made lives, or that counts as made by its maker. That way
+// a later end of the maker reaches all of them.
 
 // checkMaker returns the user for whom something is created, and the session or token by which it
 // is, or a zero row if by is empty. It returns ErrNotFound if there is no such user, and ErrDenied

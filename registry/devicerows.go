@@ -72,11 +72,11 @@ type chainRow struct {
 	Last       receiptRow `json:",omitzero"`
 	Unanswered int        `json:",omitempty"`
 	Since      time.Time  `json:",omitzero"`
-	Told       string     `json:",omitempty"` // the stable id of what its user was told
+	Told       string     `json:",omitempty"` // the stable id of the attention about it
 	Test       testRow    `json:",omitzero"`
 }
 
-// testRow is what was reported of the last test push of which anything was.
+// testRow has the report about the last test push that was reported.
 type testRow struct {
 	Seq     uint64 // as of the key of a notification
 	Receipt receiptRow

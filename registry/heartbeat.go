@@ -33,8 +33,8 @@ func (o Outbox) Heartbeats() (list map[string]ring.Heartbeat, err error) {
 	return list, err
 }
 
-// RingHeartbeat queues a heartbeat for the device, which counts what its user's devices were told
-// from since on. For a day there is one: if it is there already, nothing happens. It returns
+// RingHeartbeat queues a heartbeat for the device, which counts the notifications of its user's
+// devices from since on. There is one a day: if it exists, RingHeartbeat does nothing. It returns
 // ErrNotFound if there is no such device.
 func (o Outbox) RingHeartbeat(device string, every ring.Every, day string, since, now time.Time) error {
 	stable := stableID(ring.KindHeartbeat, device, day)
@@ -66,7 +66,7 @@ func (o Outbox) RingHeartbeat(device string, every ring.Every, day string, since
 	})
 }
 
-// tally is what the devices of a user were told.
+// tally counts the notifications of the devices of a user.
 type tally struct {
 	mails   int
 	devices map[id]bool
@@ -79,7 +79,7 @@ func (t tally) reason(every ring.Every) idlepush.Reason {
 		"slowest": fmt.Sprintf("%.1f", t.slowest.Seconds()), "lost": strconv.Itoa(t.lost)}}
 }
 
-// tallyOf reads all that the user was told of since then.
+// tallyOf counts the notifications of the user since then.
 func tallyOf(tx *table.Tx, user id, since, now time.Time) (t tally, err error) {
 	t.devices = make(map[id]bool)
 	own := make(map[id]bool)

@@ -57,8 +57,7 @@ func (o Outbox) NextAfter(w Work, as Outcome, now time.Time) (next Work, ok bool
 }
 
 // next returns the first delivery of the queue behind those that were sent and are not settled.
-// stale reports whether the first delivery must not be sent, or whether the queue is due at the
-// wrong time because it has none.
+// stale reports whether the first delivery must not be sent, or whether an empty queue is due.
 func (o Outbox) next(device id, sent []*sentWork, now time.Time) (w Work, ok, stale bool, err error) {
 	var flight pushes
 	for _, s := range sent {

@@ -83,11 +83,11 @@ func tellOthers(set *queueSet, user, device id, r idlepush.Reason, about ...stri
 	if slices.ContainsFunc(told, func(k deviceKey) bool { return k.device != device }) {
 		return nil
 	}
-	return set.giveNotice(user, r)
+	return set.addNotice(user, r)
 }
 
-// giveNotice gives a user a notice.
-func (s *queueSet) giveNotice(user id, r idlepush.Reason) error {
+// addNotice adds a notice for a user.
+func (s *queueSet) addNotice(user id, r idlepush.Reason) error {
 	return changeUser(s.tx, user, func(u *userRow) { u.addNotice(notice{s.now, r}) })
 }
 
@@ -108,11 +108,11 @@ func changeUser(tx *table.Tx, user id, change func(*userRow)) error {
 // overCost is what it reads and writes at most to change Over of a user.
 const overCost = 4
 
-// endTold has Withdraw withdraw what the user was told by the notification with this stable id.
+// endTold marks the notification with this stable id for Withdraw.
 func (row *userRow) endTold(stable string) { row.Over = append(slices.Clone(row.Over), stable) }
 
-// Withdraw withdraws what users were told and is over, as other methods have noted. What does not
-// fit one transaction takes several. Changed receives when there is something to withdraw.
+// Withdraw withdraws the notifications to users that other methods have marked as over. It takes as
+// many transactions as it needs. Changed receives when there is something to withdraw.
 func (o Outbox) Withdraw(now time.Time) (err error) {
 	for within := (table.Range{}); ; {
 		var next []table.Row[id, userRow]
@@ -131,7 +131,7 @@ func (o Outbox) Withdraw(now time.Time) (err error) {
 	}
 }
 
-// withdrawOver withdraws the first of what the user was told and is over, or a part of that.
+// withdrawOver withdraws the first such notification of the user, or a part of it.
 func (c *core) withdrawOver(set *queueSet, user id) error {
 	u, err := getUser(set.tx, string(user))
 	if err != nil || len(u.Over) == 0 {
@@ -174,7 +174,7 @@ func (s *queueSet) clearAtUser(user id, stable string) error {
 // toldCost is what tellUser reads and writes at most, with one queue.
 const toldCost = 1 + notificationCost + queueCost + deliveryCost + 6
 
-// teller tells a user of what was done with an account. It is nil if nobody is told.
+// teller notifies a user of a change of an account. It may be nil.
 type teller func(set *queueSet, a idlepush.Account, user string) error
 
 func (t teller) tell(set *queueSet, a idlepush.Account, user string) error {

@@ -91,8 +91,8 @@ func (q *queueRow) setChain(c receipt.Chain) {
 }
 
 // Receive records what a device reports on a delivery or of a test push, by the token that came
-// with it. What was reported before stays. If the device was unconfirmed, what its user was told
-// of that is over; see Withdraw.
+// with it. What was reported before stays. If the device was unconfirmed, the notification about
+// that is over; see Withdraw.
 //
 // Receive returns ErrDenied if the token was not made here, before it reads anything. It returns
 // ErrNotFound if the delivery or the device is no longer kept, or if a later test push was reported
@@ -129,8 +129,8 @@ func (s Devices) Receive(token idlepush.Secret, r receipt.Report, now time.Time)
 	})
 }
 
-// reportedOf returns a delivery, and what its device has reported of it. A test push has no row:
-// the queue has what was reported of the last.
+// reportedOf returns a delivery, and what its device has reported about it. A test push has no row:
+// the queue has the report about the last.
 func reportedOf(tx *table.Tx, k deliveryKey, q queueRow, now time.Time) (row deliveryRow, was receipt.Receipt, err error) {
 	exists, err := deviceExists(tx, k.device)
 	if err == nil && !exists {
@@ -213,7 +213,8 @@ func (s Devices) Trips(devices []string) (list [][]receipt.Trip, err error) {
 }
 
 // followPush notes that a push was accepted. row is the delivery as it was before. If the device
-// has already reported, the time between is a trip. If it is unconfirmed, its user is told once.
+// has already reported, the time between is a trip. If it is unconfirmed, its user is notified
+// once.
 func (s *queueSet) followPush(q *queue, row deliveryRow) error {
 	switch {
 	case row.Kind == idlepush.KindClear:
@@ -233,11 +234,11 @@ func (s *queueSet) followPush(q *queue, row deliveryRow) error {
 	if err != nil || len(told) > 0 {
 		return err
 	}
-	return s.giveNotice(d.Key.user, r)
+	return s.addNotice(d.Key.user, r)
 }
 
-// endUnconfirmed ends what the user of a device was told of its being unconfirmed: the notice, and
-// the notification with the stable id told, if that is not empty.
+// endUnconfirmed ends the notice that a device is unconfirmed, and the notification with the stable
+// id told, if that is not empty.
 func endUnconfirmed(tx *table.Tx, k deviceKey, told string) error {
 	if told == "" {
 		return nil

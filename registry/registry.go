@@ -81,9 +81,10 @@
 //   - [Outbox.Settle]: the outcome of a delivery, the deliveries sent with it, the queue, the
 //     status of the device, and the pause of its lane. If the device is gone: its end, and the
 //     notification about it.
-//   - [Users.SetTroubles]: the notification of a user about a trouble, and the end of what the user
-//     was told of others.
-//   - [Devices.Receive]: what a device reports of a delivery, and the end of what its user was told.
+//   - [Users.SetTroubles]: the notification of a user about a trouble, and the end of those about
+//     others.
+//   - [Devices.Receive]: the report about a delivery, and the end of the notification that the
+//     device is unconfirmed.
 //   - [Outbox.Decide]: decisions, and the deliveries that they hold back or skip.
 //   - [Outbox.Combine]: the deliveries that end, and the one that replaces them.
 //   - [Devices.Register], [Devices.Update], [Devices.Remove]: a device and its queue.

@@ -116,8 +116,7 @@ func notifyShareEnded(set *queueSet, account id, row accountRow, user string) er
 	return endAttention(set.tx, account, user)
 }
 
-// endAttention ends what a user was told of an account that needs attention: the user is to see
-// the account no more.
+// endAttention ends the attention about an account for a user, who is to see the account no more.
 func endAttention(tx *table.Tx, account id, user string) error {
 	s, _, err := standings.Get(tx, account)
 	if err != nil || s.Told == "" {

@@ -44,8 +44,8 @@ func (s Users) SetTroubles(list []Trouble, now time.Time) error {
 	return err
 }
 
-// compareTroubles returns what the user was told of and is over, in order, and the troubles of
-// which the user can be told now.
+// compareTroubles returns the keys of the troubles that the user was notified of and that are over,
+// in order, and the troubles to notify of now.
 func (row *userRow) compareTroubles(list []Trouble) (over []string, fresh []Trouble) {
 	lasts := make(map[string]bool)
 	for _, t := range list {
@@ -62,8 +62,8 @@ func (row *userRow) compareTroubles(list []Trouble) (over []string, fresh []Trou
 	return over, fresh
 }
 
-// setTroubles ends what the user was told of and is over, and tells the user of one other. done
-// reports whether there is no further one.
+// setTroubles ends the notifications about troubles that are over, and notifies of one other
+// trouble. done reports whether that was the last.
 func (s *queueSet) setTroubles(user id, list []Trouble) (done bool, err error) {
 	u, err := getUser(s.tx, string(user))
 	if errors.Is(err, ErrNotFound) {

@@ -1,7 +1,7 @@
 package ring
 
 // KindHeartbeat is the kind of a notification that says, every day or every Monday, that all works
-// and what has rung.
+// and how much mail rang.
 const KindHeartbeat = "heartbeat"
 
 // Heartbeat is when a device shows one. The zero Heartbeat is never.

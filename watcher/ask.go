@@ -54,7 +54,7 @@ func (a *asker) lend(use func(*wire.Conn)) bool {
 	return runs
 }
 
-// takeLoans returns what lend was called with since.
+// takeLoans returns the arguments of the calls of lend since the last takeLoans.
 func (a *asker) takeLoans() []func(*wire.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

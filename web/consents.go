@@ -43,7 +43,7 @@ type consent struct {
 	state    consentState
 	expires  time.Time
 	answered bool               // the person's browser has come back
-	stop     context.CancelFunc // ends its requests to the provider; nil: it has none
+	stop     context.CancelFunc // ends its requests to the provider; may be nil
 	refresh  idlepush.Secret    // once it is ready
 	check    Check              // once it is ready
 	wrong    *CheckError        // once it has failed

@@ -31,7 +31,7 @@ type deadMan struct {
 	call   func(ctx context.Context, broken string) error // with "" if all is well
 	log    *slog.Logger
 
-	tried, told string    // what was broken at the last call, and at the last one that was answered
+	tried, told string    // the codes of the last call, and of the last answered one
 	last        time.Time // of the last call
 	failed      bool      // whether the last call was not answered
 }

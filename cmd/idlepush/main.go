@@ -166,7 +166,7 @@ func checkNoProxy(getenv func(string) string) error {
 	return nil
 }
 
-// farewell is what is said when a command is interrupted.
+// farewell returns the text for a command that a signal interrupts.
 func farewell(command string) string {
 	switch command {
 	case "serve", "demo":
@@ -176,8 +176,8 @@ func farewell(command string) string {
 }
 
 // untilSignal returns a context that the first SIGINT, SIGTERM or SIGHUP cancels, for a clean end.
-// It says farewell. The second signal exits at once. The function that it returns stops this and
-// waits for its goroutine.
+// It prints the text farewell. The second signal exits at once. The returned function stops this
+// and waits for its goroutine.
 func untilSignal(stderr io.Writer, farewell string) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -217,7 +217,7 @@ func (s settings) logger(out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
-// printVersion prints the version, and on notes what it means that there is none.
+// printVersion prints the version. If it is unknown, it says on notes why.
 func printVersion(out, notes io.Writer) {
 	fmt.Fprintln(out, version())
 	if version() == development {

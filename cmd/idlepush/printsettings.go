@@ -23,8 +23,7 @@ func serveSettings(args []string, getenv func(string) string, out io.Writer) (s 
 	return s, printed, err
 }
 
-// printAll prints what each setting is, and where that is from. Of secrets it only says that they
-// are given.
+// printAll prints each setting with its source. Of secrets it only says that they are set.
 func (x syntax) printAll(args []string, getenv func(string) string, out io.Writer) error {
 	given, _, err := x.parseFlags(args, out)
 	if err != nil {

@@ -43,8 +43,8 @@ func (h *house) wake() {
 // broken returns the promises that are broken at now.
 func (h *house) broken(now time.Time) []promise.Broken { return h.look(now).Broken(now) }
 
-// look returns what is known at now. What is old because the machine slept, or its clock was set,
-// was not late. If the store cannot be read, nothing is known of mailboxes and devices.
+// look returns the state of the server at now. What is old because the machine slept, or its clock
+// was set, is not late. If the store cannot be read, there are no mailboxes and devices.
 func (h *house) look(now time.Time) promise.House {
 	is := promise.House{Looked: now.Add(-h.loops.age())}
 	err := h.read(&is)
@@ -91,7 +91,7 @@ func (h *house) notify(ctx context.Context, log *slog.Logger) {
 			h.store.Probe(now)
 			is := h.look(now)
 			if !is.StoreDown.IsZero() {
-				continue // not all of it is known, and nobody can be told
+				continue // it lacks mailboxes and devices, and no notification can be stored
 			}
 			err := h.store.Users.SetTroubles(is.Troubles(now), now)
 			if err != nil && !failed {

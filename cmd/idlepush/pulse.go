@@ -11,7 +11,7 @@ import (
 
 // stuckAfter is how long a loop of the program may take to go round before the watchdog is not fed.
 // Each goes round at least once a minute, unless the disk or a bug holds it up. It is shorter than
-// promise.Patience, after which somebody is told, because systemd waits for WatchdogSec, another
+// promise.Patience, after which people learn of it, because systemd waits for WatchdogSec, another
 // five minutes, before it restarts the program.
 const stuckAfter = 3 * time.Minute
 

@@ -49,7 +49,7 @@ type monitoringSettings struct {
 
 // backupSettings are those of backups.
 type backupSettings struct {
-	folder     string          // where the daemon makes one a day; empty: it makes none
+	folder     string          // of the daily backups; empty: there are none
 	keep       int             // how many of them
 	passphrase idlepush.Secret // encrypts the key in each; empty: they are without
 }

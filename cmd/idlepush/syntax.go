@@ -108,7 +108,7 @@ func (x syntax) parseAll(args []string, getenv func(string) string, out io.Write
 	return s, operands, problems, nil
 }
 
-// parseFlags returns the values of the flags, empty where a flag is not given.
+// parseFlags returns the values of the flags. Those of absent flags are empty.
 func (x syntax) parseFlags(args []string, out io.Writer) (given map[string]*string, operands []string, err error) {
 	flags := flag.NewFlagSet(x.command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -151,8 +151,8 @@ func defaultOf(t setting) string {
 	return " (default " + t.value + ")"
 }
 
-// find returns the setting's value, and where it is from: the flag, the variable or the default. A
-// secret may come from a file.
+// find returns the setting's value and its source: the flag, the variable or the default. A secret
+// may come from a file.
 func (t setting) find(given map[string]*string, getenv func(string) string) (value, from string, err error) {
 	for _, source := range []struct{ value, file, name, fileName string }{
 		{*given[t.name], fileFlag(given[t.name+"-file"]), "--" + t.name, "--" + t.name + "-file"},

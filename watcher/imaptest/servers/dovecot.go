@@ -149,8 +149,8 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
-// ReplaceCertificate gives the server a certificate of an authority that nobody knows, as one at
-// home may have, and returns it. A server that runs is started again.
+// ReplaceCertificate makes and returns a new certificate for the server, of an authority that
+// nobody knows, as a server at home may have. It restarts a running server.
 func (s *Server) ReplaceCertificate(t testing.TB) *x509.Certificate {
 	t.Helper()
 	running := s.run != nil

@@ -71,7 +71,7 @@ func TestDocs(t *testing.T) {
 	})
 	t.Run("name no flag that is not a setting", func(t *testing.T) {
 		others := append(doctorFlags(), printSettings, "with-key", "replace", // of commands
-			"profile", "rm", "build", // of docker compose
+			"profile", "rm", "build", "volumes-from", // of docker and docker compose
 			"pipe", "wait", "quiet", "bg", "now", "ignore-missing", "system") // of other programs
 		eachMatch(t, `(?:^|[\s`+"`"+`])--([a-z][a-z-]*)`, func(t *testing.T, page, name string) {
 			if !known()[variable(name)] && !slices.Contains(others, name) {

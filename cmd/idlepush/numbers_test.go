@@ -99,6 +99,7 @@ func docsDefaults(t *testing.T) {
 		{"docs/settings.md", "by default backups are without the key. At least 10 characters", "cmd/idlepush/backup.go", "minPassphrase = 10"},
 		{"docs/settings.md", "how many of the daily backups are kept: 1 to 366", "cmd/idlepush/settings.go", "maxKeep = 366"},
 		{"docs/operate.md", "idlepush first looks at all mailboxes, for a minute at most", "cmd/idlepush/restored.go", "looksWait = time.Minute"},
+		{"docs/operate.md", "the passphrase of at least 10 characters", "cmd/idlepush/backup.go", "minPassphrase = 10"},
 		{"docs/operate.md", "It keeps the last 7 backups, or as many as `backup-keep` says", "cmd/idlepush/settings.go", `"backup-keep", "7"`},
 		{"docs/operate.md", "idlepush tries again every hour", "registry/backup/daily.go", "retry = time.Hour"},
 		{"README.md", "go test ./...", ".ci/test", "--packages=./..."},

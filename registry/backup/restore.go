@@ -95,7 +95,7 @@ func (k Keys) Check(from io.Reader, parent string) (o Opened, err error) {
 	removeLeft(parent)
 	work, err := os.MkdirTemp(parent, checkFolder)
 	if err != nil {
-		return o, fmt.Errorf("make room to open the backup: %w", err)
+		return o, fmt.Errorf("make a folder for a copy of the store (set TMPDIR to another place): %w", err)
 	}
 	defer os.RemoveAll(work)
 	o, _, err = k.open(from, work, func(*registry.Store) error { return nil })

@@ -111,7 +111,7 @@ self.texts = {
 	loginByPasskey: "Log in with a passkey",
 	stay: "Stay signed in on this device",
 	noAccountYet: "No account yet? Ask your admin for an invite.",
-	forgotten: "Forgotten the password? Ask an admin for a link by which you choose a new one. Whoever runs the server can make one there: idlepush password-link NAME",
+	forgotten: "Forgotten the password? Ask an admin for a link by which you choose a new one. Whoever runs the server can make one there, with the command password-link NAME: docs/install.md says how",
 	joinTitle: (by) => `${by} invites you`,
 	joinPerson: "Choose a name and a password, and your mail will ring too.",
 	joinDeviceTitle: "Use idlepush here",

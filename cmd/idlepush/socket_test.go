@@ -178,7 +178,7 @@ func socketFails(t *testing.T) {
 	}))
 	defer serveSocket(t, dir, mux)()
 	for _, fails := range []bool{true, false} {
-		want := "idlepush was stopped before the answer was whole: try again"
+		want := "idlepush was stopped before its answer was complete: try again"
 		if fails {
 			want = "the disk is gone"
 		}
@@ -209,7 +209,7 @@ func socketSilent(t *testing.T) {
 		if err := tell(answerWait - time.Second); err != nil || time.Since(began) < 4*time.Minute {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
-		if err := tell(answerWait + time.Second); err == nil || !strings.Contains(err.Error(), "said nothing for 30s") {
+		if err := tell(answerWait + time.Second); err == nil || !strings.Contains(err.Error(), "sent nothing for 30s") {
 			t.Errorf("the error of a silent daemon is %v", err)
 		}
 	})

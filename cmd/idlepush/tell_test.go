@@ -197,7 +197,7 @@ func toldAfterFull(s *told) {
 	s.full.Store(true)
 	s.room.Store(0)
 	time.Sleep(time.Hour)
-	if n := strings.Count(s.log.String(), "\n"); n != 1 || !strings.Contains(s.log.String(), "cannot tell people") {
+	if n := strings.Count(s.log.String(), "\n"); n != 1 || !strings.Contains(s.log.String(), "cannot notify users") {
 		s.Errorf("the log has %d lines: %s", n, s.log)
 	}
 	s.full.Store(false)

@@ -27,7 +27,7 @@ type House struct {
 	Devices    []idlepush.Device
 	Paused     []registry.Lane
 	LastPaused map[string]time.Time // by lane; absent: longer ago than TellAfter
-	Admins     []string             // their ids
+	Admins     []string             // their ids; only Troubles needs them
 	StoreDown  time.Time            // since when the store fails; zero: it does not
 	DiskLow    time.Time            // since when its disk is nearly full; zero: it is not
 	Looked     time.Time            // when the slower of the program's loops has last gone round

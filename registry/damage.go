@@ -146,16 +146,8 @@ func notifyDamaged(set *queueSet, account id, row accountRow) error {
 	if _, told, err := byStableID.Row(set.tx, stableKey{owner, stable}); err != nil || told {
 		return err
 	}
-	own, err := devices.Keys(set.tx, table.Under(owner), table.NoLimit)
-	if err != nil {
-		return err
-	}
-	var recipients []string
-	for _, k := range own {
-		recipients = append(recipients, string(k.device))
-	}
-	return set.insert(idlepush.Notification{ID: stable, Kind: idlepush.KindAttention, User: row.Owner, At: set.now, Expires: set.now.Add(idlepush.KindAttention.Lifetime()),
-		Reason: idlepush.Reason{Code: idlepush.CodeDamaged}.With(codes.Account, row.Email)}, recipients)
+	_, err = set.notifyUserOnce(owner, stable, idlepush.Reason{Code: idlepush.CodeDamaged}.With(codes.Account, row.Email), "")
+	return err
 }
 
 func removeDamagedDevice(set *queueSet, row table.Row[deviceKey, deviceRow]) error {

@@ -164,11 +164,15 @@ func (s *queueSet) clearAtUser(user id, stable string) error {
 	if err != nil {
 		return err
 	}
-	var recipients []string
-	for _, k := range own {
-		recipients = append(recipients, string(k.device))
+	return s.insert(clearOf(string(user), []string{stable}, s.now), deviceIDs(own))
+}
+
+// deviceIDs returns the ids of devices.
+func deviceIDs(list []deviceKey) (ids []string) {
+	for _, k := range list {
+		ids = append(ids, string(k.device))
 	}
-	return s.insert(clearOf(string(user), []string{stable}, s.now), recipients)
+	return ids
 }
 
 // toldCost is what tellUser reads and writes at most, with one queue.
@@ -218,10 +222,6 @@ func (s *queueSet) notifyUserOnce(user id, stable string, reason idlepush.Reason
 
 // notifyOn is notifyUserOnce on these devices.
 func (s *queueSet) notifyOn(list []deviceKey, user id, stable string, reason idlepush.Reason) error {
-	var recipients []string
-	for _, k := range list {
-		recipients = append(recipients, string(k.device))
-	}
 	return s.insert(idlepush.Notification{ID: stable, Kind: idlepush.KindAttention, User: string(user),
-		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, recipients)
+		At: s.now, Expires: s.now.Add(idlepush.KindAttention.Lifetime()), Reason: reason}, deviceIDs(list))
 }

@@ -93,7 +93,10 @@ func (h *house) notify(ctx context.Context, log *slog.Logger) {
 			if !is.StoreDown.IsZero() {
 				continue // it lacks mailboxes and devices, and no notification can be stored
 			}
-			err := h.store.Users.SetTroubles(is.Troubles(now), now)
+			var err error
+			if is.Admins, err = h.admins(); err == nil {
+				err = h.store.Users.SetTroubles(is.Troubles(now), now)
+			}
 			if err != nil && !failed {
 				log.Error("cannot notify users of what is broken; trying again", "err", err)
 			}
@@ -115,14 +118,17 @@ func (h *house) read(is *promise.House) error {
 	if is.Devices, err = h.store.Devices.List(""); err != nil {
 		return err
 	}
-	if is.Paused, err = h.store.Devices.Lanes(); err != nil {
-		return err
-	}
+	is.Paused, err = h.store.Devices.Lanes()
+	return err
+}
+
+// admins returns the ids of the admins.
+func (h *house) admins() (ids []string, err error) {
 	people, err := h.store.Users.List()
 	for _, u := range people {
 		if u.Admin {
-			is.Admins = append(is.Admins, u.ID)
+			ids = append(ids, u.ID)
 		}
 	}
-	return err
+	return ids, err
 }
